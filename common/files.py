@@ -1,0 +1,86 @@
+"""Files that are complete or absent: everything is written under a temporary name and then renamed."""
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+
+import numpy as np
+import yaml
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any error."""
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    # The suffix stays last: np.save and image writers look at it.
+    temporary = os.path.join(folder, ".partial-{}-{}".format(os.getpid(), os.path.basename(path)))
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # write(2) does not say which file; the user needs to know.
+            error.filename = path
+        raise
+    finally:
+        remove(temporary)
+
+
+def remove(path):
+    """Delete a file or a folder if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
+
+
+def write_text(path, text):
+    """Write UTF-8 text to `path`, complete or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON to `path`, complete or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, default=_plain) + "\n")
+
+
+def read_json(path):
+    """Return the JSON value in `path`."""
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def write_yaml(path, value):
+    """Write plain data as YAML to `path`, keys in the order given, complete or not at all."""
+    write_text(path, yaml.safe_dump(value, sort_keys=False, default_flow_style=None))
+
+
+def write_array(path, array):
+    """Write `array` as .npy to `path`, complete or not at all."""
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        # Through the open stream: numpy's tofile() loses the reason of a short write (a full disk).
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        for start in range(0, len(array), 4096):
+            stream.write(np.ascontiguousarray(array[start:start + 4096]).tobytes())
+
+
+def digest(*parts):
+    """Return 16 hexadecimal digits of the SHA-256 of the parts (arrays, strings or JSON-like values)."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            sha.update("{}{}".format(part.dtype.str, part.shape).encode())
+            for start in range(0, len(part), 4096):  # in blocks: the array may be memory-mapped and larger than memory
+                sha.update(np.ascontiguousarray(part[start:start + 4096]).tobytes())
+        else:
+            sha.update(json.dumps(part, sort_keys=True, default=_plain).encode())
+    return sha.hexdigest()[:16]
+
+
+def _plain(value):
+    """JSON's hook for NumPy scalars and arrays."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError("cannot write {} as JSON".format(type(value).__name__))

@@ -1,0 +1,211 @@
+"""Every field of the YAML, as plain dataclasses: type, default, range and help. `config.py` reads and checks them.
+
+One file serves the four scripts. A field's dotted name (`training.steps`) is also its command-line flag.
+"""
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+
+def option(default, text, minimum=None, maximum=None, choices=None):
+    """Return a dataclass field with its help text and the values it may take."""
+    metadata = {"help": text, "minimum": minimum, "maximum": maximum, "choices": choices}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def section(cls, text):
+    """Return a dataclass field that holds a nested section."""
+    return field(default_factory=cls, metadata={"help": text})
+
+
+@dataclass
+class RunConfig:
+    name: str = option("", "name of the run; empty: the name of the config file")
+    directory: str = option("runs", "folder that holds all runs")
+    seed: int = option(0, "seed of everything random; recorded with every result", minimum=0, maximum=2**31 - 1)
+
+
+@dataclass
+class SplitConfig:
+    source: str = option("", "what to read, relative to data.path: a folder (folder), a CSV file (csv), "
+                             "the files' prefix such as train or t10k (idx), a file pattern (tfrecord); "
+                             "empty: this split does not exist")
+    part: List[float] = option([0.0, 1.0], "share of the source's images, [from, to) of a seeded shuffle; "
+                                           "ranges that do not overlap share no image", minimum=0, maximum=1)
+
+
+@dataclass
+class DataConfig:
+    reader: str = option("folder", "layout of the data: folder (one folder per class), csv, idx (MNIST family), "
+                                   "tfrecord (slim's schema)")
+    path: str = option("", "where the data lies; ~ is expanded")
+    train: SplitConfig = section(SplitConfig, "images to train on")
+    validation: SplitConfig = section(SplitConfig, "images to choose parameters on; never query or gallery")
+    query: SplitConfig = section(SplitConfig, "images to search with")
+    gallery: SplitConfig = section(SplitConfig, "images to search in")
+    crop_padding: int = option(0, "training: pixels of padding before a random crop back to the size", minimum=0)
+    flip: bool = option(False, "training: random horizontal flip")
+    workers: int = option(2, "parallel calls that load images", minimum=1)
+    prefetch: int = option(4, "batches loaded ahead", minimum=1)
+
+
+@dataclass
+class ModelConfig:
+    network: str = option("resnet_v1_50", "backbone: resnet_v1_50, mobilenet_v2, small_cnn")
+    depth_multiplier: float = option(1.0, "width of the network's layers (MobileNetV2, small_cnn)", minimum=0.01)
+    image_size: int = option(224, "side of the square input in pixels", minimum=8)
+    end_point: str = option("", "end point that is pooled into the feature; empty: the network's last feature map")
+    pooling: str = option("average", "how the feature map becomes a vector: average (SPoC), max (MAC), "
+                                     "gem (p = 3), none (flatten)")
+    embedding_size: int = option(0, "width of the embedding layer after pooling; 0: none", minimum=0)
+    freeze_batch_norm: bool = option(False, "use and keep the stored batch-norm statistics while training")
+    checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
+    checkpoint_exclude_scopes: List[str] = option([], "scopes that are not restored from it, such as [MobilenetV2/Logits]")
+    ignore_missing_vars: bool = option(False, "allow variables that the pretrained checkpoint lacks")
+    trainable_scopes: List[str] = option([], "train only variables under these scopes; empty: all")
+
+
+@dataclass
+class LossConfig:
+    name: str = option("softmax", "softmax, contrastive, triplet_batch_all, triplet_batch_hard, triplet_semi_hard")
+    weight: float = option(1.0, "factor of this loss in the sum", minimum=0)
+    label: str = option("label", "label column that it uses")
+    options: Dict[str, Any] = option({}, "the loss's own parameters, such as {margin: 0.2}")
+
+
+@dataclass
+class ScheduleConfig:
+    name: str = option("fixed", "fixed, exponential, natural_exp, inverse_time, polynomial, piecewise, cosine, "
+                                "cosine_restarts, linear_cosine")
+    learning_rate: float = option(0.01, "rate at step 0", minimum=0)
+    decay_steps: int = option(1000, "length of the decay in steps of the global batch", minimum=1)
+    decay_rate: float = option(0.5, "factor per decay_steps (exponential, natural_exp, inverse_time)", minimum=0)
+    staircase: bool = option(False, "decay in steps rather than smoothly (exponential, natural_exp, inverse_time)")
+    end_learning_rate: float = option(0.0, "rate at the end (polynomial)", minimum=0)
+    power: float = option(1.0, "power of the polynomial", minimum=0)
+    cycle: bool = option(False, "start the polynomial again beyond decay_steps")
+    boundaries: List[int] = option([], "piecewise: steps after which the next value holds")
+    values: List[float] = option([], "piecewise: one rate more than boundaries", minimum=0)
+    alpha: float = option(0.0, "lowest rate as a share of learning_rate (cosine); its floor (linear_cosine: 0.001)",
+                          minimum=0)
+    t_mul: float = option(2.0, "each restart's period over the one before (cosine_restarts)", minimum=1)
+    m_mul: float = option(1.0, "each restart's peak over the one before (cosine_restarts)", minimum=0)
+
+
+@dataclass
+class TrainingConfig:
+    steps: int = option(10000, "steps of the global batch", minimum=1)
+    classes_per_batch: int = option(16, "P of the P x K sampler, over all towers", minimum=1)
+    images_per_class: int = option(4, "K of the P x K sampler", minimum=1)
+    num_clones: int = option(1, "towers; 0: one for each visible GPU (one on the CPU without)", minimum=0)
+    devices: List[str] = option([], "a device for each tower, such as ['/gpu:0', '/gpu:1']; empty: GPUs if there "
+                                    "are any, else virtual CPU devices")
+    loss_scope: str = option("tower", "tower: each tower mines in its own slice; global: one loss over the "
+                                      "embeddings of all towers", choices=["tower", "global"])
+    optimizer: str = option("momentum", "sgd, momentum, adam, rmsprop, adagrad, adadelta, ftrl")
+    momentum: float = option(0.9, "of momentum and rmsprop", minimum=0, maximum=1)
+    weight_decay: float = option(4e-5, "L2 decay of the weights, added once after averaging (not on biases, "
+                                       "batch norm or depthwise filters)", minimum=0)
+    clip_norm: float = option(0.0, "clip the gradient's global norm; 0: never", minimum=0)
+    schedule: ScheduleConfig = section(ScheduleConfig, "learning rate")
+    log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
+    save_every_steps: int = option(1000, "steps between checkpoints", minimum=1)
+    max_to_keep: int = option(3, "checkpoints kept", minimum=1)
+
+
+@dataclass
+class ExtractionConfig:
+    end_point: str = option("embedding", "what is taken: embedding (what was trained), an end point's name, or a full "
+                                         "tensor name; feature maps are pooled by model.pooling")
+    batch_size: int = option(64, "images at a time", minimum=1)
+    splits: List[str] = option(["train", "validation", "query", "gallery"], "splits to extract, where they exist")
+    skip_unreadable: bool = option(False, "leave out images that cannot be read rather than stop")
+
+
+@dataclass
+class GraphConfig:
+    neighbors: int = option(100, "neighbours stored for each gallery image", minimum=1)
+
+
+@dataclass
+class CFALevel:
+    k: List[int] = option([30], "neighbours of each scale of this level", minimum=1)
+    weights: List[float] = option([], "weight of each scale; empty: all equal", minimum=0)
+    alpha: float = option(0.95, "strength of the diffusion", minimum=0, maximum=0.999)
+    cells: int = option(1, "cells that the gallery is cut into; 1: the whole graph", minimum=1)
+
+
+@dataclass
+class CFAConfig:
+    levels: List[CFALevel] = field(default_factory=lambda: [CFALevel()],
+                                   metadata={"help": "levels of the cascade, e.g. [{k: [30], alpha: 0.95}]"})
+    gamma: float = option(3.0, "exponent of the similarity in the affinity and in the query's weights", minimum=0)
+    edges: str = option("mutual", "which neighbours are joined", choices=["knn", "mutual", "k_reciprocal", "shared"])
+    graph_from: str = option("original", "features that give each level's graph", choices=["original", "previous"])
+    query_neighbors: int = option(10, "gallery neighbours that augment a query", minimum=1)
+    tolerance: float = option(1e-5, "largest relative residual of the solver", minimum=1e-7, maximum=1)
+    max_iterations: int = option(100, "most products with the matrix per solve", minimum=1)
+
+
+@dataclass
+class GFRConfig:
+    checkpoint: str = option("", "trained GFR to apply (.npz); empty: train one on the train features")
+    layers: int = option(1, "sage layers", minimum=1)
+    neighbors: int = option(10, "k: neighbours that a layer aggregates", minimum=1)
+    aggregate: str = option("max", "how neighbours are aggregated", choices=["max", "mean"])
+    weighted: bool = option(False, "weight neighbours by the softmax of their similarity")
+    activate: bool = option(False, "ReLU between layers")
+    residue: bool = option(False, "h = normalise(x + h)")
+    concate: bool = option(False, "h = normalise([x ; z] W) with z over the neighbours only")
+    combine: bool = option(False, "the feature is the input and every layer's output side by side")
+    loss: str = option("class", "training loss", choices=["class", "classRank", "classBatch"])
+    omega: float = option(0.1, "weight of the ranking loss beside cross entropy", minimum=0, maximum=1)
+    margin: float = option(0.1, "margin of the ranking loss", minimum=0)
+    epochs: int = option(70, "passes over the train features", minimum=1)
+    batch_size: int = option(64, "anchors in a batch", minimum=1)
+    learning_rate: float = option(1e-3, "Adam's rate at the start", minimum=0)
+    weight_decay: float = option(5e-6, "L2 penalty in the gradient, as in the published training", minimum=0)
+    milestones: List[float] = option([39 / 70, 59 / 70], "shares of the epochs after which the rate becomes "
+                                                         "0.5 and then 0.1 of the start", minimum=0, maximum=1)
+
+
+@dataclass
+class AlphaQEConfig:
+    k: int = option(10, "neighbours that expand the query", minimum=1)
+    alpha: float = option(3.0, "exponent of their similarity", minimum=0)
+
+
+@dataclass
+class RetrievalConfig:
+    k: int = option(0, "depth of the rankings; 0: the whole gallery up to 10,000 images, 1,000 beyond", minimum=0)
+    block: int = option(1024, "queries scored at a time", minimum=1)
+
+
+@dataclass
+class EvaluationConfig:
+    ap: str = option("step", "definition of average precision: step (sum of precisions at the positives) or "
+                             "trapezoid (Oxford, revisited)", choices=["step", "trapezoid"])
+    recall_at: List[int] = option([1, 5, 10], "depths of Recall@k", minimum=1)
+    validation_queries: float = option(0.2, "--validation: share of the validation split used as queries",
+                                       minimum=0.01, maximum=0.99)
+    report_queries: int = option(20, "queries shown in report.html", minimum=0)
+
+
+@dataclass
+class Config:
+    run: RunConfig = section(RunConfig, "where results go")
+    data: DataConfig = section(DataConfig, "images")
+    model: ModelConfig = section(ModelConfig, "network and head")
+    losses: List[LossConfig] = field(default_factory=lambda: [LossConfig()],
+                                     metadata={"help": "losses that are summed, e.g. [{name: softmax}]"})
+    training: TrainingConfig = section(TrainingConfig, "optimisation")
+    extraction: ExtractionConfig = section(ExtractionConfig, "feature extraction")
+    retrieval: RetrievalConfig = section(RetrievalConfig, "search")
+    graph: GraphConfig = section(GraphConfig, "k-nearest-neighbour graph")
+    alpha_qe: AlphaQEConfig = section(AlphaQEConfig, "method alpha_qe: alpha query expansion")
+    cfa: CFAConfig = section(CFAConfig, "method cfa: cascaded feature augmentation")
+    gfr: GFRConfig = section(GFRConfig, "method gfr: graph neural re-representation")
+    evaluation: EvaluationConfig = section(EvaluationConfig, "metrics and report")
+    provenance: Optional[Dict[str, Any]] = field(default=None, metadata={
+        "help": "versions, command line and seed; written by the scripts into a run's config.yaml"})
