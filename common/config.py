@@ -12,7 +12,6 @@ import typing
 import yaml
 from omegaconf import OmegaConf, SCMode
 from omegaconf.errors import OmegaConfBaseException
-
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.schema import Config
 
@@ -196,8 +195,7 @@ def _dotted_keys(values, prefix=""):
             continue
         yield dotted
         if isinstance(value, (dict, list)) and not _is_free(dotted):
-            for inner in _dotted_keys(value, dotted + "."):
-                yield inner
+            yield from _dotted_keys(value, dotted + ".")
 
 
 def _is_free(key):

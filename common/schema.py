@@ -61,7 +61,7 @@ class ModelConfig:
     embedding_size: int = option(0, "width of the embedding layer after pooling; 0: none", minimum=0)
     freeze_batch_norm: bool = option(False, "use and keep the stored batch-norm statistics while training")
     checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
-    checkpoint_exclude_scopes: List[str] = option([], "scopes that are not restored from it, such as [MobilenetV2/Logits]")
+    checkpoint_exclude_scopes: List[str] = option([], "scopes not restored from it, such as [MobilenetV2/Logits]")
     ignore_missing_vars: bool = option(False, "allow variables that the pretrained checkpoint lacks")
     trainable_scopes: List[str] = option([], "train only variables under these scopes; empty: all")
 
