@@ -5,15 +5,29 @@ An unknown key, a wrong type or a value out of range is an InputError of one lin
 """
 import argparse
 import dataclasses
+import inspect
 import os
-import re
-import typing
+import sys
 
 import yaml
 from omegaconf import OmegaConf, SCMode
 from omegaconf.errors import OmegaConfBaseException
+
+from slim_retrieval.common import config_file, fields
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.schema import Config
+
+
+def _cache_folder(name):
+    """`${cache:NAME}` in a config: a folder of the cache (~/.cache/slim_retrieval or SLIM_RETRIEVAL_CACHE)."""
+    root = os.environ.get("SLIM_RETRIEVAL_CACHE") or os.path.join("~", ".cache", "slim_retrieval")
+    return os.path.join(os.path.expanduser(root), name)
+
+
+# OmegaConf 2.4 warns at every call of register_new_resolver; 2.3 has an older function under the new name.
+_register = (OmegaConf.register_resolver if "replace" in inspect.signature(OmegaConf.register_resolver).parameters
+             else OmegaConf.register_new_resolver)
+_register("cache", _cache_folder, replace=True)
 
 
 def build_parser(description, epilog=""):
@@ -21,20 +35,21 @@ def build_parser(description, epilog=""):
     parser = _Parser(description=description, epilog=epilog, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=None, metavar="FILE", help="YAML file of the experiment")
-    for name, (cls, text) in _sections(Config).items():
+    for name, (cls, text) in fields.sections().items():
         group = parser.add_argument_group(name, text)
-        for key, spec in _leaves(cls, name + ".").items():
+        for key, spec in fields.leaves(cls, name + ".").items():
+            # For --help only: parse() takes these flags off the command line itself.
             group.add_argument("--" + key, dest="field:" + key, default=argparse.SUPPRESS, metavar="VALUE",
-                               help=_describe(spec).replace("%", "%%"))
+                               help=fields.describe(spec).replace("%", "%%"))
     return parser
 
 
 def parse(parser, argv=None):
-    """Parse the command line; return (the script's own flags, {dotted key: text} of the schema's)."""
-    namespace, rest = parser.parse_known_args(argv)
-    overrides = {key[6:]: value for key, value in vars(namespace).items() if key.startswith("field:")}
-    flags = argparse.Namespace(**{k: v for k, v in vars(namespace).items() if not k.startswith("field:")})
-    overrides.update(_list_items(rest, parser))
+    """Parse the command line; return (the script's own flags, {dotted key: text} of the schema's, in their order)."""
+    overrides, rest = _take_fields(sys.argv[1:] if argv is None else argv)
+    flags, unknown = parser.parse_known_args(rest)
+    if unknown:
+        _refuse(unknown[0].partition("=")[0], parser)
     return flags, overrides
 
 
@@ -50,10 +65,17 @@ def resolve(path=None, overrides=None):
     """
     config = OmegaConf.structured(Config)
     if path is not None:
-        config = _merge(config, _read_yaml(path), path + ": ")
+        values = config_file.read(path)
+        fields.check_types(Config, values, where=path + ": ")
+        values.pop("provenance", None)  # about an earlier command; its text may hold ${...}
+        config = _merge(config, values, path + ": ")
     for key, text in (overrides or {}).items():
         config = _override(config, key, text)
-    _check_ranges(config)
+    try:
+        fields.check_ranges(config)  # its look at every value is also what finds a ${...} that leads nowhere
+        to_plain(config)
+    except OmegaConfBaseException as error:
+        raise InputError(_explain(error)) from error
     return config
 
 
@@ -62,37 +84,49 @@ def to_plain(config):
     return OmegaConf.to_container(config, resolve=True, structured_config_mode=SCMode.DICT)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader that also reads 1e-3 as a number (YAML 1.1 wants 1.0e-3)."""
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"),
-                              list("-+0123456789"))
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError("{}; --help lists everything".format(message))
 
 
-def _read_yaml(path):
-    if not os.path.isfile(path):
-        raise InputError("no config file {}; give an existing YAML file with --config".format(path))
-    try:
-        with open(path, encoding="utf-8") as stream:
-            value = yaml.load(stream, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("{} is not valid YAML: {}".format(path, error)) from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InputError("{}: expected sections such as 'training:', got {!r}".format(path, value))
-    return value
+def _take_fields(argv):
+    """Return ({dotted key: text} of the schema's flags, all other words).
+
+    Not argparse's work: it knows no flags into lists (--losses.0.weight) and takes the value -1e-3 for a flag.
+    """
+    overrides, rest, words = {}, [], iter(argv)
+    for word in words:
+        flag, equals, text = word.partition("=")
+        key = flag[2:]
+        if not flag.startswith("--") or not _is_flag(key):
+            rest.append(word)
+            continue
+        if not equals:
+            text = next(words, "--")
+            if text.startswith("--"):
+                raise InputError("{} needs a value".format(flag))
+        overrides.pop(key, None)
+        overrides[key] = text
+    return overrides, rest
+
+
+def _refuse(flag, parser):
+    if not flag.startswith("--"):
+        raise InputError("unexpected argument {!r}; --help lists everything".format(flag))
+    known = ["--" + key for key in fields.known_keys(flag) if _is_flag(key)]
+    if any(name.startswith(flag + ".") for name in known):
+        raise InputError("{} is a section; set its fields one by one, such as {}".format(
+            flag, next(name for name in known if name.startswith(flag + "."))))
+    known += [option for action in parser._actions for option in action.option_strings]
+    raise InputError("unknown flag {}{}".format(flag, nearest(flag, known) or "; --help lists all"))
+
+
+def _is_flag(key):
+    kind = fields.find(key)
+    return kind is not None and not dataclasses.is_dataclass(kind) and key.split(".")[0] != "provenance"
 
 
 def _merge(config, values, where):
-    for key in _dotted_keys(values):
-        _check_known(key, where)
     try:
         return OmegaConf.merge(config, values)
     except OmegaConfBaseException as error:
@@ -100,24 +134,36 @@ def _merge(config, values, where):
 
 
 def _override(config, key, text):
-    where = "--{}: ".format(key)
-    _check_known(key, where)
-    spec = _find(key)
+    where, kind = "--{}: ".format(key), fields.find(key)
+    if kind is None:
+        raise InputError("unknown key {}{}".format(key, nearest(key, fields.known_keys(key))))
     try:
         # Text stays text: --run.name 2020 names a run, it is no number.
-        value = text if getattr(spec, "type", None) is str else yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise InputError("{}{!r} is not a valid value".format(where, text)) from error
+        value = text if kind is str else config_file.loads(text, kind)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError("{}{!r} is not a valid value: {}".format(
+            where, text, getattr(error, "problem", None) or error)) from error
+    fields.check_types(kind, value, key, "--")
     if not any(part.isdigit() for part in key.split(".")):
-        nested = value
         for part in reversed(key.split(".")):
-            nested = {part: nested}
-        return _merge(config, nested, where)
+            value = {part: value}
+        return _merge(config, value, where)
+    _check_item(config, key, where)
     try:
         OmegaConf.update(config, key, value)
-    except (OmegaConfBaseException, IndexError, ValueError, TypeError) as error:
+    except OmegaConfBaseException as error:
         raise InputError(where + _explain(error)) from error
     return config
+
+
+def _check_item(config, key, where):
+    """Refuse a flag for an item that its list does not have."""
+    parts = key.split(".")
+    for i, part in enumerate(parts):
+        items = OmegaConf.select(config, ".".join(parts[:i])) if part.isdigit() else None
+        if OmegaConf.is_list(items) and int(part) >= len(items):
+            raise InputError("{}{} has {} item(s), the first is {}".format(
+                where, ".".join(parts[:i]), len(items), ".".join(parts[:i] + ["0"])))
 
 
 def _explain(error):
@@ -127,160 +173,14 @@ def _explain(error):
     return message if not key or key in message else "{}: {}".format(key, message)
 
 
-def _sections(cls):
-    """Return {name: (dataclass or None, help)} of the schema's top level."""
-    return {f.name: (f.type if dataclasses.is_dataclass(f.type) else f, f.metadata["help"])
-            for f in dataclasses.fields(cls) if f.name != "provenance"}
-
-
-def _leaves(cls, prefix=""):
-    """Return {dotted key: dataclass field} of everything below a section."""
-    if isinstance(cls, dataclasses.Field):
-        return {prefix.rstrip("."): cls}
-    found = {}
-    for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(f.type):
-            found.update(_leaves(f.type, prefix + f.name + "."))
-        else:
-            found[prefix + f.name] = f
-    return found
-
-
-def _all_leaves():
-    found = {}
-    for name, (cls, _) in _sections(Config).items():
-        found.update(_leaves(cls, name + "."))
-    return found
-
-
-def _item_class(spec):
-    """Return the dataclass of a list's items, or None."""
-    arguments = getattr(spec.type, "__args__", None) or ()
-    return next((a for a in arguments if dataclasses.is_dataclass(a)), None)
-
-
-def _is_list(spec):
-    return getattr(spec.type, "__origin__", None) in (list, typing.List)
-
-
-def _is_dict(spec):
-    return getattr(spec.type, "__origin__", None) in (dict, typing.Dict)
-
-
-def _default(spec):
-    return spec.default if spec.default is not dataclasses.MISSING else spec.default_factory()
-
-
-def _describe(spec):
-    default = _default(spec)
-    if _item_class(spec):
-        default = [dataclasses.asdict(item) for item in default]
-        return "{}; each item has: {} (default: {})".format(
-            spec.metadata["help"], ", ".join(f.name for f in dataclasses.fields(_item_class(spec))), default)
-    parts = [spec.metadata["help"]]
-    if spec.metadata.get("choices"):
-        parts.append("one of: " + ", ".join(spec.metadata["choices"]))
-    low, high = spec.metadata.get("minimum"), spec.metadata.get("maximum")
-    if low is not None:
-        parts.append("from {}{}".format(low, " to {}".format(high) if high is not None else ""))
-    return "{} (default: {})".format("; ".join(parts), "''" if default == "" else default)
-
-
-def _dotted_keys(values, prefix=""):
-    """Yield the dotted keys of nested dicts and of dicts in lists."""
-    items = values.items() if isinstance(values, dict) else enumerate(values)
-    for key, value in items:
-        dotted = prefix + str(key)
-        if prefix == "" and key == "provenance":
-            continue
-        yield dotted
-        if isinstance(value, (dict, list)) and not _is_free(dotted):
-            yield from _dotted_keys(value, dotted + ".")
-
-
-def _is_free(key):
-    spec = _find(key)
-    return spec is not None and not dataclasses.is_dataclass(spec) and _is_dict(spec)
-
-
-def _find(key):
-    """Return the field (or section's dataclass) that a dotted key names, or None."""
-    current = Config
-    parts = key.split(".")
-    for i, part in enumerate(parts):
-        if dataclasses.is_dataclass(current):
-            spec = {f.name: f for f in dataclasses.fields(current)}.get(part)
-            if spec is None:
-                return None
-            current = spec.type if dataclasses.is_dataclass(spec.type) else spec
-        elif _is_dict(current):
-            return current
-        elif _is_list(current) and part.isdigit():
-            item = _item_class(current)
-            if item is None:
-                return current if i == len(parts) - 1 else None
-            current = item
-        else:
-            return None
-    return current
-
-
-def _check_known(key, where):
-    if _find(key) is None:
-        generic = re.sub(r"\.\d+(?=\.|$)", "", key)
-        known = list(_all_leaves()) + list(_sections(Config))
-        for name, spec in _all_leaves().items():
-            if _item_class(spec):
-                known += ["{}.{}".format(name, f.name) for f in dataclasses.fields(_item_class(spec))]
-        raise InputError("{}unknown key {}{}".format(where, key, nearest(generic, known) or "; --help lists all"))
-
-
-def _list_items(rest, parser):
-    """Return {dotted key: text} of flags into lists, such as --losses.0.weight 0.5; refuse anything else."""
-    found, i = {}, 0
-    while i < len(rest):
-        flag, equals, text = rest[i].partition("=")
-        key = flag[2:]
-        if not flag.startswith("--"):
-            raise InputError("unexpected argument {!r}; --help lists everything".format(rest[i]))
-        if _find(key) is None or dataclasses.is_dataclass(_find(key)):
-            known = [o for action in parser._actions for o in action.option_strings]
-            raise InputError("unknown flag {}{}".format(flag, nearest(flag, known)))
-        if not equals:
-            i += 1
-            if i == len(rest):
-                raise InputError("{} needs a value".format(flag))
-            text = rest[i]
-        found[key] = text
-        i += 1
-    return found
-
-
-def _check_ranges(config, cls=Config, prefix=""):
-    for f in dataclasses.fields(cls):
-        value, key = config[f.name], prefix + f.name
-        if dataclasses.is_dataclass(f.type):
-            if value is None:
-                raise InputError("{}: expected a section, got nothing".format(key))
-            _check_ranges(value, f.type, key + ".")
-        elif _item_class(f):
-            if not value:
-                raise InputError("{}: expected at least one item, got {}".format(key, value))
-            for i, item in enumerate(value):
-                _check_ranges(item, _item_class(f), "{}.{}.".format(key, i))
-        else:
-            _check_value(f, key, value)
-
-
-def _check_value(spec, key, value):
-    choices = spec.metadata.get("choices")
-    low, high = spec.metadata.get("minimum"), spec.metadata.get("maximum")
-    if choices and value not in choices:
-        raise InputError("{}: {!r} is not one of {}{}".format(key, value, ", ".join(choices), nearest(value, choices)))
-    for number in (value if _is_list(spec) else [value]):
-        if not isinstance(number, (int, float)) or isinstance(number, bool):
-            continue
-        # Written so that NaN fails too.
-        if (low is not None and not number >= low) or (high is not None and not number <= high):
-            raise InputError("{}: {} is out of range; it must be {}".format(
-                key, number, "from {} to {}".format(low, high) if high is not None else "at least {}".format(low)))
+def first_difference(old, new, prefix, ignored=()):
+    """Return (dotted key, old value, new value) of the first difference between two plain values, else three None."""
+    if any(prefix == key or prefix.startswith(key + ".") for key in ignored):
+        return None, None, None
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in list(old) + [k for k in new if k not in old]:
+            found = first_difference(old.get(key), new.get(key), "{}.{}".format(prefix, key), ignored)
+            if found[0]:
+                return found
+        return None, None, None
+    return (prefix, old, new) if old != new else (None, None, None)

@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import yaml
 
+from slim_retrieval.common.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path):
@@ -47,9 +49,13 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """Return the JSON value in `path`."""
+    """Return the JSON value in `path`; InputError when it is damaged."""
     with open(path, encoding="utf-8") as stream:
-        return json.load(stream)
+        try:
+            return json.load(stream)
+        except ValueError as error:  # not JSON or not UTF-8
+            raise InputError("{} is damaged ({}); delete it or put the right file in its place".format(
+                path, error)) from error
 
 
 def write_yaml(path, value):
@@ -58,10 +64,12 @@ def write_yaml(path, value):
 
 
 def write_array(path, array):
-    """Write `array` as .npy to `path`, complete or not at all."""
+    """Write `array` (one dimension or more) as .npy to `path`, rows one after another, complete or not at all."""
+    header = np.lib.format.header_data_from_array_1_0(array)
+    header["fortran_order"] = False  # whatever lies in memory (a transpose is Fortran-ordered), rows are written
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         # Through the open stream: numpy's tofile() loses the reason of a short write (a full disk).
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        np.lib.format.write_array_header_1_0(stream, header)
         for start in range(0, len(array), 4096):
             stream.write(np.ascontiguousarray(array[start:start + 4096]).tobytes())
 
@@ -76,6 +84,7 @@ def digest(*parts):
                 sha.update(np.ascontiguousarray(part[start:start + 4096]).tobytes())
         else:
             sha.update(json.dumps(part, sort_keys=True, default=_plain).encode())
+        sha.update(b"\0")  # so that digest(1, 23) is not digest(12, 3)
     return sha.hexdigest()[:16]
 
 

@@ -30,22 +30,29 @@ def have(module):
 
 
 class Stopwatch:
-    """Seconds spent in named stages: `with watch("search"): ...`; `watch.seconds` is {stage: seconds}."""
+    """Seconds spent in named stages: `with watch("search"): ...`; `watch.seconds` is {stage: seconds}.
+
+    A stage within a stage is counted once, for the inner one: the seconds of all stages add up to the time that passed.
+    """
 
     def __init__(self):
         self.seconds = {}
-        self._stage = None
+        self._stage = None  # the stage that was named or left last
+        self._running = []  # [stage, start, seconds of stages within] from the outermost to the innermost
 
     def __call__(self, stage):
         self._stage = stage
         return self
 
     def __enter__(self):
-        self._started = (self._stage, time.perf_counter())
+        self._running.append([self._stage, time.perf_counter(), 0.0])
 
     def __exit__(self, *_):
-        stage, start = self._started
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self._stage, start, within = self._running.pop()
+        passed = time.perf_counter() - start
+        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + passed - within
+        if self._running:
+            self._running[-1][2] += passed
 
     @property
     def total(self):

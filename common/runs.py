@@ -10,6 +10,7 @@
     runs/latest                            a link to the newest run
 """
 import os
+import shlex
 import sys
 import time
 
@@ -20,22 +21,31 @@ from slim_retrieval.common.machine import versions
 
 
 def create(config, config_path):
-    """Return the folder of the run that `config` names, made if needed, and point `runs/latest` at it.
+    """Return the folder of the run that `config` names, made if needed, and write the name into `config`.
 
     The name is `run.name`, else the config file's name without its ending.
+
+    Raises:
+      InputError: the name is no plain word, or a file lies where the folder must go.
     """
     name = config.run.name or os.path.splitext(os.path.basename(config_path))[0]
-    if name in ("latest", ".", "..") or os.sep in name:
+    if name in ("", "latest") or name.startswith(".") or os.sep in name:
         raise InputError("run.name: {!r} cannot name a run; use a plain word".format(name))
     config.run.name = name
     path = os.path.join(config.run.directory, name)
-    os.makedirs(path, exist_ok=True)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError("cannot make the folder {}: {} is a file; give another --run.name or --run.directory".format(
+            path, error.filename)) from error
     return path
 
 
 def point_latest(run):
     """Make `latest`, beside the run, a relative link to it (so that the folder can be moved)."""
     link = os.path.join(os.path.dirname(os.path.abspath(run)), "latest")
+    if os.path.isdir(link) and not os.path.islink(link):
+        raise InputError("{} is a folder, but must be a link to the newest run; rename it".format(link))
     temporary = link + ".partial-{}".format(os.getpid())
     remove(temporary)
     os.symlink(os.path.basename(os.path.abspath(run)), temporary)
@@ -53,13 +63,18 @@ def find(run=None, directory="runs"):
         if not os.path.isdir(latest):
             raise InputError("no run in {}/; train first (train_multi_gpu.py --config ...) or name one with "
                              "--run".format(directory))
-        return os.path.join(directory, os.path.basename(os.path.realpath(latest)))
+        return _follow(latest)
     for path in (run, os.path.join(directory, run)):
         if os.path.isfile(os.path.join(path, "config.yaml")):
-            return path.rstrip(os.sep)
+            return _follow(path.rstrip(os.sep))
     known = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     raise InputError("no run {}{}: neither it nor {} holds a config.yaml".format(
         run, nearest(run, known), os.path.join(directory, run)))
+
+
+def _follow(path):
+    """Return the run that `latest` stands for: the link may point elsewhere before the caller is done."""
+    return os.path.join(os.path.dirname(path), os.readlink(path)) if os.path.islink(path) else path
 
 
 def config_path(run):
@@ -70,6 +85,7 @@ def config_path(run):
 def save_config(run, config):
     """Write the resolved configuration with versions, command line and seed into the run."""
     plain = configuration.to_plain(config)
-    plain["provenance"] = {"command_line": " ".join(sys.argv), "seed": plain["run"]["seed"],
-                           "versions": versions(), "written": time.strftime("%Y-%m-%d %H:%M:%S")}
+    plain["provenance"] = {"command_line": " ".join(shlex.quote(word) for word in sys.argv),
+                           "seed": plain["run"]["seed"], "versions": versions(),
+                           "written": time.strftime("%Y-%m-%d %H:%M:%S")}
     write_yaml(config_path(run), plain)

@@ -79,16 +79,20 @@ class ScheduleConfig:
     name: str = option("fixed", "fixed, exponential, natural_exp, inverse_time, polynomial, piecewise, cosine, "
                                 "cosine_restarts, linear_cosine")
     learning_rate: float = option(0.01, "rate at step 0", minimum=0)
-    decay_steps: int = option(1000, "length of the decay in steps of the global batch", minimum=1)
-    decay_rate: float = option(0.5, "factor per decay_steps (exponential, natural_exp, inverse_time)", minimum=0)
+    decay_steps: int = option(1000, "length of the decay (cosine_restarts: of its first period) in steps of the global "
+                                    "batch", minimum=1)
+    decay_rate: float = option(0.5, "per decay_steps: the factor (exponential), the exponent (natural_exp: "
+                                     "e^-rate), the slope (inverse_time: 1 / (1 + rate))", minimum=0)
     staircase: bool = option(False, "decay in steps rather than smoothly (exponential, natural_exp, inverse_time)")
     end_learning_rate: float = option(0.0, "rate at the end (polynomial)", minimum=0)
     power: float = option(1.0, "power of the polynomial", minimum=0)
     cycle: bool = option(False, "start the polynomial again beyond decay_steps")
     boundaries: List[int] = option([], "piecewise: steps after which the next value holds")
-    values: List[float] = option([], "piecewise: one rate more than boundaries", minimum=0)
-    alpha: float = option(0.0, "lowest rate as a share of learning_rate (cosine); its floor (linear_cosine: 0.001)",
-                          minimum=0)
+    values: List[float] = option([], "piecewise: one rate more than boundaries; learning_rate is not used", minimum=0)
+    alpha: float = option(0.0, "lowest rate as a share of learning_rate (cosine, cosine_restarts); added to the linear "
+                               "part (linear_cosine)", minimum=0)
+    beta: float = option(0.001, "lowest rate as a share of learning_rate (linear_cosine)", minimum=0)
+    num_periods: float = option(0.5, "periods of the cosine within decay_steps (linear_cosine)", minimum=0)
     t_mul: float = option(2.0, "each restart's period over the one before (cosine_restarts)", minimum=1)
     m_mul: float = option(1.0, "each restart's peak over the one before (cosine_restarts)", minimum=0)
 

@@ -1,0 +1,167 @@
+"""A folder of features: features.npy, index.csv and meta.json, written row by row and resumable.
+
+    features/<split>/features.npy    float32 [n, d], rows L2-normalised
+    features/<split>/index.csv       path, label and other columns, row by row
+    features/<split>/meta.json       model, checkpoint, preprocessing, pooling, whitening, hashes
+    features/.<split>.partial/       the same while it is being written, with progress.json
+
+Rows are appended with plain writes. A memory map would be simpler, but writing to one on a full disk kills the
+process (SIGBUS) where a plain write raises an error that can be told.
+"""
+import csv
+import io
+import os
+
+import numpy as np
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.files import digest, read_json, remove, write_json, write_text
+
+_HEADER_BYTES = 128
+
+
+class FeatureWriter:
+    """Appends rows to a store; after a kill, a new writer with the same key goes on where the old one was.
+
+    Attributes:
+      next_row: how many of the source's rows are done (written or skipped).
+      skipped: paths of the rows that were left out.
+    """
+
+    def __init__(self, folder, width, key):
+        """Open the store that will become `folder`.
+
+        Args:
+          folder: final place, such as features/query.
+          width: columns of the features.
+          key: hash of everything that the features depend on; a partial store with another key is begun anew.
+        """
+        self._folder = folder
+        self._partial = os.path.join(os.path.dirname(folder), ".{}.partial".format(os.path.basename(folder)))
+        self._width = width
+        self._key = key
+        state = self._read_state()
+        self.next_row, self._written, self.skipped = state["next_row"], state["written"], state["skipped"]
+        os.makedirs(self._partial, exist_ok=True)
+        path = os.path.join(self._partial, "features.npy")
+        self._file = open(path, "r+b" if os.path.exists(path) else "w+b")  # noqa: SIM115 - open from call to call
+        # Rows beyond the last recorded state may be half-written: cut them off.
+        self._file.truncate(_HEADER_BYTES + 4 * width * self._written)
+        self._file.seek(_HEADER_BYTES + 4 * width * self._written)
+
+    def append(self, features, rows_done, skipped=()):
+        """Write features (float32 [m, d], normalised here) and record that `rows_done` source rows are done.
+
+        Raises:
+          InputError: a feature is NaN, infinite or zero.
+          ValueError: features of another width than the store's.
+        """
+        if features.ndim != 2 or features.shape[1] != self._width:
+            raise ValueError("expected features [m, {}], got {}".format(self._width, list(features.shape)))
+        norms = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+        if not (np.isfinite(norms).all() and (norms > 0).all()):
+            bad = int(np.flatnonzero(~(np.isfinite(norms) & (norms > 0)).ravel())[0])
+            raise InputError("the network gives a feature of length {} for row {} of {}; were its weights "
+                             "trained to NaN?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
+        self._file.write((features / norms).astype(np.float32).tobytes())
+        self._file.flush()
+        self.next_row, self._written = self.next_row + rows_done, self._written + len(features)
+        self.skipped += list(skipped)
+        write_json(os.path.join(self._partial, "progress.json"), {
+            "key": self._key, "width": self._width, "next_row": self.next_row, "written": self._written,
+            "skipped": self.skipped})
+
+    def finish(self, columns, meta):
+        """Write header, index and meta, then put the store in its final place.
+
+        Args:
+          columns: {name: list of str}, in order, one value a written row.
+          meta: dict; key, rows, width, skipped and features_hash are added.
+
+        Raises:
+          ValueError: a column has not one value for each written row.
+        """
+        for name, values in columns.items():
+            if len(values) != self._written:
+                raise ValueError("column {} has {} values for {} features".format(name, len(values), self._written))
+        self._file.seek(0)
+        self._file.write(_npy_header(self._written, self._width))
+        self.close()
+        features = np.load(os.path.join(self._partial, "features.npy"), mmap_mode="r")
+        meta = dict(meta, key=self._key, rows=self._written, width=self._width, skipped=self.skipped,
+                    features_hash=digest(features))
+        del features
+        write_text(os.path.join(self._partial, "index.csv"), _csv_text(columns))
+        write_json(os.path.join(self._partial, "meta.json"), meta)
+        for name in os.listdir(self._partial):
+            if name.startswith(".partial-"):  # left by a writer that was killed
+                remove(os.path.join(self._partial, name))
+        replaced = self._partial + ".old"
+        remove(replaced)
+        if os.path.exists(self._folder):
+            os.replace(self._folder, replaced)
+        os.replace(self._partial, self._folder)
+        # Only now: with it a writer that is killed before this line is resumed rather than begun anew.
+        remove(os.path.join(self._folder, "progress.json"))
+        remove(replaced)
+
+    def close(self):
+        """Close the file; what was appended stays for the next writer."""
+        self._file.close()
+
+    def _read_state(self):
+        path, rows = os.path.join(self._partial, "progress.json"), os.path.join(self._partial, "features.npy")
+        state = read_json(path) if os.path.exists(path) else {}
+        fits = (state.get("key"), state.get("width")) == (self._key, self._width)
+        # After a power cut the record may be there and the rows not.
+        size = os.path.getsize(rows) if os.path.exists(rows) else 0
+        if not fits or size < _HEADER_BYTES + 4 * self._width * state["written"]:
+            remove(self._partial)
+            return {"next_row": 0, "written": 0, "skipped": []}
+        return state
+
+
+def is_current(folder, key):
+    """Return whether `folder` holds complete features of exactly this key."""
+    path = os.path.join(folder, "meta.json")
+    return os.path.exists(path) and read_json(path).get("key") == key
+
+
+def read_index(path):
+    """Return {column: list of str} of an index.csv.
+
+    Raises:
+      InputError: missing, not UTF-8, without a `path` column, a column twice, or rows of another length.
+    """
+    if not os.path.isfile(path):
+        raise InputError("no {}; extract features first".format(path))
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:  # -sig: spreadsheets put a mark in front
+            rows = [row for row in csv.reader(stream) if row]
+    except UnicodeDecodeError as error:
+        raise InputError("{} is not UTF-8: {}".format(path, error)) from error
+    except csv.Error as error:
+        raise InputError("{} is not CSV: {}".format(path, error)) from error
+    if not rows or "path" not in rows[0] or len(set(rows[0])) != len(rows[0]):
+        raise InputError("{}: expected a column 'path' and no column twice, got {}".format(
+            path, rows[0] if rows else "nothing"))
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(rows[0]):
+            raise InputError("{}: row {} ({}) has {} values, the header has {}".format(
+                path, number, row[0], len(row), len(rows[0])))
+    return {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
+
+
+def _csv_text(columns):
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(list(columns))
+    writer.writerows(zip(*columns.values()))
+    return stream.getvalue()
+
+
+def _npy_header(rows, width):
+    """Return the 128 bytes of a .npy header: fixed length, so that it can be written last, when rows are known."""
+    text = "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}".format(rows, width)
+    length = _HEADER_BYTES - 10
+    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode("latin1") + b"\n"

@@ -1,0 +1,76 @@
+"""Reader `csv`: a list of images with labels.
+
+    path,label,category             or separated by tabs
+    shoes/1.jpg,17,sneaker          relative paths are relative to the CSV file
+
+Columns other than path (required, with label) can be used as labels by name: `losses.0.label: category`.
+"""
+import csv
+import os
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.datasets.images import decode
+from slim_retrieval.datasets.table import ImageTable
+
+REQUIRED = ["path", "label"]
+
+
+def read_csv(path):
+    """Return the ImageTable of a CSV file (UTF-8, with a header; comma or tab), rows in the file's order.
+
+    Raises:
+      InputError: missing file or column, a row of the wrong width, an empty path or label, an image that does not
+        exist; the message gives the line.
+    """
+    if not os.path.isfile(path):
+        raise InputError("no file {}; reader csv needs a CSV file with the columns {}".format(
+            path, " and ".join(REQUIRED)))
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            columns = _read_columns(path, stream)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError("{} is not a CSV file in UTF-8: {}".format(path, error)) from error
+    paths = columns.pop("path")
+    return ImageTable(paths, columns, lambda i: decode(paths[i]))
+
+
+def _read_columns(path, stream):
+    """Return {column: values}, with the paths joined to the CSV's folder."""
+    header_line = stream.readline()
+    stream.seek(0)
+    reader = csv.reader(stream, delimiter="\t" if "\t" in header_line else ",")
+    header = [name.strip() for name in next(reader, [])]
+    _check_header(path, header)
+    columns = {name: [] for name in header}
+    for row in reader:
+        if not row:
+            continue
+        where = "{} line {}".format(path, reader.line_num)
+        if len(row) != len(header):
+            raise InputError("{}: {} fields, the header has {} ({})".format(
+                where, len(row), len(header), ", ".join(header)))
+        for name, value in zip(header, row):
+            columns[name].append(_image_path(path, where, value) if name == "path" else value)
+        if not columns["label"][-1]:
+            raise InputError("{}: empty label; give each image a label".format(where))
+    return columns
+
+
+def _check_header(path, header):
+    for name in REQUIRED:
+        if name not in header:
+            raise InputError("{} line 1: no column {!r} in the header ({}); it needs {}, separated by commas or "
+                             "tabs".format(path, name, ", ".join(header) or "empty", " and ".join(REQUIRED)))
+    double = sorted({name for name in header if header.count(name) > 1})
+    if double:
+        raise InputError("{} line 1: column {!r} is there twice; rename one".format(path, double[0]))
+
+
+def _image_path(csv_path, where, value):
+    if not value.strip():
+        raise InputError("{}: empty path; give the image's path or remove the line".format(where))
+    full = os.path.join(os.path.dirname(csv_path), os.path.expanduser(value))
+    if not os.path.isfile(full):
+        raise InputError("{}: no image {} (relative paths are relative to the CSV file); put it there or remove the "
+                         "line".format(where, full))
+    return full

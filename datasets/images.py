@@ -1,0 +1,91 @@
+"""Image files to uint8 RGB arrays, with Pillow. It releases Python's lock while it decodes and resizes."""
+import io
+import os
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from slim_retrieval.datasets.table import UnreadableImage
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+
+
+def decode(source, name=None):
+    """Return an image as uint8 RGB [H, W, 3].
+
+    EXIF orientation is applied; transparency is laid on white; greyscale, palette and CMYK become RGB; 16-bit greyscale
+    is scaled to 8 bits (65535 to 255); of an animation the first frame is taken. Damaged files are never half-read:
+    Pillow's LOAD_TRUNCATED_IMAGES stays off.
+
+    Args:
+      source: path, or the file's bytes.
+      name: what an error calls the image; the path unless given.
+
+    Raises:
+      UnreadableImage: missing, empty, truncated, not an image, or larger than Pillow's limit against decompression
+        bombs.
+    """
+    is_bytes = isinstance(source, bytes)
+    name = name or ("<bytes>" if is_bytes else source)
+    try:
+        with Image.open(io.BytesIO(source) if is_bytes else source) as image:
+            image.load()
+            return np.array(_to_rgb(_upright(image)))
+    except MemoryError:
+        raise
+    except FileNotFoundError as error:
+        raise UnreadableImage(name, "there is no such file") from error
+    except UnidentifiedImageError as error:
+        empty = not source if is_bytes else os.path.getsize(source) == 0
+        raise UnreadableImage(name, "the file is empty" if empty else "it is not an image that Pillow knows") from error
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged files: OSError, SyntaxError, ...
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise UnreadableImage(name, reason or type(error).__name__) from error
+
+
+def resize(image, size):
+    """Return `image` (uint8 [H, W, 3]) as [size, size, 3], bilinear with antialiasing; the aspect ratio is not kept.
+
+    An image that has the size already is returned as it is.
+    """
+    if image.shape[:2] == (size, size):
+        return image
+    return np.array(Image.fromarray(image).resize((size, size), Image.BILINEAR))
+
+
+def encode_png(image):
+    """Return the bytes of a PNG that decodes to exactly `image` (uint8 [H, W, 3])."""
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _upright(image):
+    try:
+        if image.getexif().get(_ORIENTATION, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Damaged EXIF beside sound pixels is common in photos from the web: take them as they lie.
+        return image
+
+
+def _to_rgb(image):
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _sixteen_to_eight(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _sixteen_to_eight(image):
+    # Pillow's own conversion cuts everything above 255 to white. Its older versions open 16-bit PNGs as mode I.
+    values = np.array(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F" or low < 0 or high > 65535:
+        raise ValueError("greyscale values from {} to {} have no fixed range; save it with 8 or 16 bits".format(
+            low, high))
+    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")

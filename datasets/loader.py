@@ -1,0 +1,81 @@
+"""`BatchLoader`: training batch number t as arrays, with unreadable images replaced, counted and named."""
+import logging
+import threading
+
+import numpy as np
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.datasets.images import resize
+from slim_retrieval.datasets.table import UnreadableImage
+
+
+class BatchLoader:
+    """Loads the batches that a sampler names. Safe to call from several threads.
+
+    Attributes:
+      columns: sorted names of the label columns.
+      failure: the first exception that stopped a batch in the input pipeline, or None (datasets/pipeline.py).
+    """
+
+    def __init__(self, table, label_ids_by_column, sampler, image_size):
+        """Make a loader.
+
+        Args:
+          table: ImageTable.
+          label_ids_by_column: {column: int32 array [len(table)]}.
+          sampler: PKSampler (or anything with `batch(step)` and `class_rows(row)`).
+          image_size: side of the square images in pixels.
+        """
+        self.image_size = image_size
+        self.columns = sorted(label_ids_by_column)
+        self.failure = None
+        self._table, self._sampler = table, sampler
+        self._labels = {name: np.asarray(ids, np.int32) for name, ids in label_ids_by_column.items()}
+        self._unreadable = {}  # row -> reason
+        self._lock = threading.Lock()
+
+    @property
+    def unreadable(self):
+        """Paths of the images that could not be read so far, sorted."""
+        with self._lock:
+            return sorted(self._table.paths[row] for row in self._unreadable)
+
+    def load(self, step):
+        """Return (uint8 images [B, S, S, 3], {column: int32 labels [B]}) of batch `step`.
+
+        An image that cannot be read gives way to the next readable one of its class, in the order of the rows and
+        from the last back to the first: never to one of another class. All labels are those of the image shown.
+
+        Raises:
+          InputError: no image of a class can be read.
+        """
+        rows = np.array(self._sampler.batch(step))
+        images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
+        for i, row in enumerate(rows):
+            rows[i], images[i] = self._readable(int(row))
+        return images, {name: ids[rows] for name, ids in self._labels.items()}
+
+    def _readable(self, row):
+        """Return (row, image) of the first readable row of the class, starting at `row`."""
+        candidates = self._sampler.class_rows(row)
+        start = int(np.searchsorted(candidates, row))
+        for candidate in np.roll(candidates, -start):
+            image = self._try(int(candidate))
+            if image is not None:
+                return int(candidate), image
+        raise InputError("none of the {} images of the class of {} can be read (the first: {}); repair them or remove "
+                         "the class".format(len(candidates), self._table.paths[row], self._unreadable[row]))
+
+    def _try(self, row):
+        if row in self._unreadable:
+            return None
+        try:
+            return resize(self._table.load(row), self.image_size)
+        except UnreadableImage as error:
+            with self._lock:
+                is_new = row not in self._unreadable
+                self._unreadable[row] = error.reason
+                count = len(self._unreadable)
+            if is_new:
+                logging.warning("%s; another image of its class takes its place (%d unreadable so far)", error, count)
+            return None

@@ -1,0 +1,149 @@
+"""Input pipelines: training batches as graph tensors, and images in order for extraction as plain arrays."""
+import collections
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.images import resize
+from slim_retrieval.datasets.table import UnreadableImage
+
+_BATCHES_AHEAD = 3  # image_batches: batches in work while one is used
+
+# In TensorFlow 1.15, AutoGraph reaches through a map function into the loader's plain Python and all that it calls,
+# and makes it some forty times slower.
+_as_written = tf.autograph.experimental.do_not_convert
+
+
+def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, workers=2, prefetch=4):
+    """Return graph tensors that give batch first_step, first_step + 1, ..., last_step - 1, then OutOfRangeError.
+
+    Batch t is the same whether or not the run was resumed: the loader's rows, the crops and the flips depend on
+    (seed, t) alone.
+
+    Args:
+      loader: BatchLoader.
+      crop_padding: pixels by which the image is mirrored beyond its edges before a random crop back to its size.
+      flip: mirror each image left to right with probability 1/2.
+      seed: seed of crops and flips.
+      workers: batches loaded in parallel.
+      prefetch: batches ready ahead.
+
+    Returns:
+      float32 images [B, S, S, 3] with raw values 0 to 255, and {column: int32 labels [B]}. When running them raises a
+      tf.errors.OpError and `loader.failure` is not None, the latter is the cause, to be raised in its place.
+
+    Raises:
+      InputError: crop_padding is not smaller than the image.
+    """
+    size = loader.image_size
+    if crop_padding >= size:
+        raise InputError("data.crop_padding is {} but images have {} pixels (model.image_size); it must be "
+                         "smaller".format(crop_padding, size))
+    with tf.device("/cpu:0"):
+        dataset = tf.data.Dataset.range(first_step, last_step)
+        dataset = dataset.map(_as_written(lambda step: _load(loader, step)), num_parallel_calls=workers)
+        dataset = dataset.map(_as_written(lambda step, images, *labels: (
+            augment(images, step, crop_padding, flip, seed), dict(zip(loader.columns, labels)))))
+        return tf.data.make_one_shot_iterator(dataset.prefetch(prefetch)).get_next()
+
+
+def augment(images, step, crop_padding, flip, seed):
+    """Return `images` [B, S, S, 3] as float32, each cropped and flipped as (seed, step, its place in B) say.
+
+    The padding mirrors the image without repeating its edge (np.pad's mode "reflect").
+    """
+    batch, size = tf.shape(images)[0], int(images.shape[1])
+    uniform = tf.random.stateless_uniform([batch, 3], seed=tf.stack([tf.cast(seed, tf.int64), step]))
+    # Below 1 even after rounding, so that the offsets are 0 to 2 * crop_padding.
+    offsets = tf.cast(uniform[:, :2] * (2 * crop_padding + 1), tf.int32) - crop_padding
+    rows = _reflect(offsets[:, :1] + tf.range(size)[None, :], size)
+    columns = _reflect(offsets[:, 1:] + tf.range(size)[None, :], size)
+    if flip:
+        columns = tf.where(tf.tile(uniform[:, 2:] < 0.5, [1, size]), tf.reverse(columns, [1]), columns)
+    if crop_padding or flip:
+        images = tf.gather(images, rows, axis=1, batch_dims=1)
+        images = tf.gather(images, columns, axis=2, batch_dims=1)
+    return tf.cast(tf.reshape(images, [batch, size, size, 3]), tf.float32)
+
+
+def image_batches(table, image_size, batch_size, first_row=0, skip_unreadable=False, workers=2):
+    """Yield (int64 rows [b], uint8 images [b, S, S, 3]) from `first_row` to the end; threads load ahead.
+
+    b is `batch_size` but for the last batch and where unreadable images were left out (each is named in a warning; a
+    batch of which nothing is left is not yielded).
+
+    Raises:
+      UnreadableImage: an image cannot be read and `skip_unreadable` is false.
+    """
+    starts = iter(range(first_row, len(table), batch_size))
+    pending = collections.deque()
+    with ThreadPoolExecutor(workers) as pool:
+        def submit(start):
+            rows = range(start, min(start + batch_size, len(table)))
+            pending.append((rows, [pool.submit(_load_one, table, row, image_size) for row in rows]))
+        try:
+            for _, start in zip(range(_BATCHES_AHEAD), starts):
+                submit(start)
+            while pending:
+                rows, futures = pending[0]
+                kept, images = _collect(rows, futures, skip_unreadable)
+                pending.popleft()
+                for start in starts:
+                    submit(start)
+                    break
+                if kept:
+                    yield np.array(kept, np.int64), np.stack(images)
+        finally:  # After an error, or when the caller stops early, nobody waits for the rest.
+            for _, futures in pending:
+                for future in futures:
+                    future.cancel()
+
+
+def _load(loader, step):
+    """Return (step, uint8 images, labels of each column) as tensors."""
+    def load(number):
+        try:
+            images, labels = loader.load(int(number))
+        except Exception as error:  # TensorFlow turns it into an OpError with a traceback as text; keep the thing.
+            if loader.failure is None:
+                loader.failure = error
+            raise
+        return [images] + [labels[name] for name in loader.columns]
+
+    images, *labels = tf.numpy_function(load, [step], [tf.uint8] + [tf.int32] * len(loader.columns))
+    images.set_shape([None, loader.image_size, loader.image_size, 3])
+    for tensor in labels:
+        tensor.set_shape([None])
+    return [step, images] + labels
+
+
+def _reflect(index, size):
+    """Return positions before 0 or beyond size - 1 mirrored back in."""
+    index = tf.abs(index)
+    return (size - 1) - tf.abs((size - 1) - index)
+
+
+def _load_one(table, row, image_size):
+    """Return the image, or the UnreadableImage in its place."""
+    try:
+        return resize(table.load(row), image_size)
+    except UnreadableImage as error:
+        return error
+
+
+def _collect(rows, futures, skip_unreadable):
+    kept, images = [], []
+    for row, future in zip(rows, futures):
+        result = future.result()
+        if not isinstance(result, UnreadableImage):
+            kept.append(row)
+            images.append(result)
+        elif skip_unreadable:
+            logging.warning("%s; left out", result)
+        else:
+            raise UnreadableImage(result.path, result.reason + "; repair it, or leave such images out with "
+                                  "--extraction.skip_unreadable true") from result
+    return kept, images

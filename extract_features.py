@@ -1,0 +1,134 @@
+"""Take features from a trained network, for every split of the run's data.
+
+    python extract_features.py                                  (the newest run)
+    python extract_features.py --run runs/fashion_mnist --extraction.end_point stage_2
+
+Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}. A killed extraction is resumed.
+"""
+import logging
+import os
+
+import numpy as np
+
+from slim_retrieval.common import config as configuration
+from slim_retrieval.common import feature_store, runs
+from slim_retrieval.common.errors import InputError, command, lookup
+from slim_retrieval.common.files import digest, read_json
+from slim_retrieval.common.logs import start_logging
+from slim_retrieval.common.machine import versions
+from slim_retrieval.common.progress import progress
+
+log = logging.getLogger("extract_features")
+
+
+@command
+def main(argv=None):
+    """Extract the features of every split that exists."""
+    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser.add_argument("--run", default=None, metavar="NAME", help="run folder or name (default: the newest)")
+    parser.add_argument("--skip_unreadable", action="store_true", help="leave out images that cannot be read")
+    flags, overrides = configuration.parse(parser, argv)
+    run = runs.find(flags.run, overrides.get("run.directory", "runs"))
+    config = configuration.resolve(flags.config or runs.config_path(run), overrides)
+    start_logging()
+    options = configuration.to_plain(config)
+    options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
+    tables = _read_tables(options)
+
+    from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
+    from slim_retrieval.training import checkpoints
+    directory, end_point = os.path.join(run, "checkpoints"), options["extraction"]["end_point"]
+    stored = stored_model(directory, options["model"], end_point)
+    checkpoint = checkpoints.latest(directory)
+    if checkpoint is None:
+        raise InputError("no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(directory))
+    with FeatureNetwork(checkpoint, stored["model"], end_point, options["model"]["pooling"]) as network:
+        log.info("%s: %d variables restored, all of the network; features of width %d from %s",
+                 checkpoint, network.restored, network.width, end_point)
+        for split, table in tables.items():
+            _extract(network, table, split, run, checkpoint, stored, options)
+
+
+def _read_tables(options):
+    """Return {split: table} of the splits that exist, or refuse when none does."""
+    from slim_retrieval.datasets.factory import SPLITS, check_disjoint, read_split, split_exists
+    for split in options["extraction"]["splits"]:
+        lookup(dict.fromkeys(SPLITS), split, "split in extraction.splits")
+    check_disjoint(options["data"])
+    splits = [s for s in options["extraction"]["splits"] if split_exists(options["data"], s)]
+    if not splits:
+        raise InputError("none of the splits {} has a source; set e.g. data.query.source".format(
+            ", ".join(options["extraction"]["splits"])))
+    return {split: read_split(options["data"], split, options["run"]["seed"]) for split in splits}
+
+
+def _extract(network, table, split, run, checkpoint, stored, options):
+    """Write one split's features; resume a partial one; leave a current one alone."""
+    folder, may_skip = os.path.join(run, "features", split), options["extraction"]["skip_unreadable"]
+    described = {"split": split, "checkpoint": os.path.basename(checkpoint), "model": stored["model"],
+                 "preprocessing": stored["preprocessing"], "end_point": options["extraction"]["end_point"],
+                 "pooling": options["model"]["pooling"], "whitening": None}
+    with open(checkpoint + ".index", "rb") as stream:  # it holds a checksum of every variable
+        key = digest(described, stream.read().hex(), table.paths, table.columns)
+    if _is_current(folder, key, may_skip):
+        log.info("%s: already extracted from this checkpoint", folder)
+        return
+    writer = _open_writer(folder, network.width, key, may_skip)
+    try:
+        _write_rows(network, table, writer, split, options)
+        skipped = {row for row, _ in writer.skipped}
+        rows = [row for row in range(len(table)) if row not in skipped]
+        if not rows:
+            _drop_partial(writer, folder, network.width)
+            raise InputError("none of the {} images of {} can be read, e.g. {}; repair them".format(
+                len(table), split, table.paths[0]))
+        columns = {"path": [table.paths[row] for row in rows]}
+        columns.update({name: [values[row] for row in rows] for name, values in table.columns.items()})
+        writer.finish(columns, dict(described, seed=options["run"]["seed"], versions=versions()))
+    finally:
+        writer.close()
+    log.info("%s: %d features of width %d%s", folder, len(rows), network.width,
+             "; {} unreadable images left out".format(len(skipped)) if skipped else "")
+
+
+def _is_current(folder, key, may_skip):
+    """Return whether the split is done; images that were left out may be readable now."""
+    return feature_store.is_current(folder, key) and (
+        may_skip or not read_json(os.path.join(folder, "meta.json"))["skipped"])
+
+
+def _open_writer(folder, width, key, may_skip):
+    """Return the writer of a new or partial split; without `may_skip`, one that left out images is begun anew."""
+    writer = feature_store.FeatureWriter(folder, width, key)
+    if writer.skipped and not may_skip:
+        _drop_partial(writer, folder, width)
+        writer = feature_store.FeatureWriter(folder, width, key)
+    return writer
+
+
+def _drop_partial(writer, folder, width):
+    writer.close()
+    feature_store.FeatureWriter(folder, width, "another").close()  # A writer with another key drops what is there.
+
+
+def _write_rows(network, table, writer, split, options):
+    """Append the features of the rows that are not done yet; unreadable ones are recorded as [row, path]."""
+    from slim_retrieval.datasets.pipeline import image_batches
+    size, first, count = options["extraction"]["batch_size"], writer.next_row, len(table)
+
+    def append(features, kept, end):
+        lost = sorted(set(range(writer.next_row, end)) - {int(row) for row in kept})
+        bar.update(end - writer.next_row)
+        writer.append(features, end - writer.next_row, [[row, table.paths[row]] for row in lost])
+
+    with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
+        for kept, images in image_batches(table, options["model"]["image_size"], size, first,
+                                          options["extraction"]["skip_unreadable"], options["data"]["workers"]):
+            # A batch of which nothing can be read is not given: the next one stands for both.
+            append(network(images), kept, min(count, first + (int(kept[-1]) - first) // size * size + size))
+        if writer.next_row < count:
+            append(np.empty((0, network.width), np.float32), [], count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Exact nearest neighbours by inner product: faiss where it is installed, blocked NumPy elsewhere."""
+import os
+import time
+
+import numpy as np
+
+from slim_retrieval.common import files
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.progress import progress
+
+GALLERY_BLOCK = 8192
+# Measured on 2 cores: sorting everything beats faiss' heaps once about a quarter of the gallery is wanted.
+FAISS_SHARE = 0.25
+_MISSING = np.iinfo(np.int64).max  # a key behind all others: no such neighbour
+_said = set()
+
+
+def search(queries, gallery, k, block=1024):
+    """Return the k gallery rows with the largest inner product for each query: (ids, similarities), best first.
+
+    Equal similarities are ordered by the smaller id. In NumPy this also decides who is left out at place k; faiss
+    decides that for itself.
+
+    Args:
+      queries: [q, d] float32, rows L2-normalised.
+      gallery: [n, d] float32, rows L2-normalised; may be memory-mapped and is not copied.
+      k: number of neighbours; where it exceeds n the rest is padded.
+      block: queries scored at a time.
+
+    Returns:
+      ids: int32 [q, k]; -1 pads.
+      similarities: float32 [q, k], clipped to [-1, 1] (float32 sums stray beyond); pads are -1.
+
+    Raises:
+      InputError: k is less than 1.
+    """
+    ids = np.empty((len(queries), k), np.int32)
+    similarities = np.empty((len(queries), k), np.float32)
+    for start, found, scores in _search_blocks(queries, gallery, k, block):
+        ids[start:start + len(found)] = found
+        similarities[start:start + len(found)] = scores
+    return ids, similarities
+
+
+def neighbors(gallery, k, block=1024):
+    """Return each gallery row's k nearest other rows: (ids, similarities) as from `search`.
+
+    Self is dropped by its id, wherever it stands: among duplicates it need not come first, nor come at all.
+    """
+    ids = np.empty((len(gallery), k), np.int32)
+    similarities = np.empty((len(gallery), k), np.float32)
+    for start, found, scores in _search_blocks(gallery, gallery, k + 1, block):
+        stop = start + len(found)
+        others = found != np.arange(start, stop)[:, None]
+        others[others.all(axis=1), -1] = False  # self is not among them: drop the last
+        ids[start:stop] = found[others].reshape(len(found), k)
+        similarities[start:stop] = scores[others].reshape(len(found), k)
+    return ids, similarities
+
+
+def load_or_build(gallery, k, folder, features_hash, block=1024):
+    """Return the gallery's neighbours from the run's store, built and stored when they are not there.
+
+        <folder>/<key>/ids.npy            int32 [n, k]
+        <folder>/<key>/similarities.npy   float32 [n, k]
+        <folder>/<key>/meta.json          n, d, k, features_hash, seconds, backend; written last: no meta, no graph
+
+    Args:
+      gallery: [n, d] float32, rows L2-normalised.
+      k: neighbours wanted; at most n - 1 are stored. A stored graph with more is cut.
+      folder: the run's graph folder.
+      features_hash: digest of the gallery; a graph of other features is not reused.
+
+    Returns:
+      ids [n, k'], similarities [n, k'] with k' = min(k, n - 1), and the stored meta with `reused` added.
+    """
+    k = min(k, len(gallery) - 1)
+    path = os.path.join(folder, "knn-" + features_hash)
+    stored = _load(path, len(gallery), k, features_hash)
+    if stored is not None:
+        return stored
+    start = time.perf_counter()
+    ids, similarities = neighbors(gallery, k, block)
+    meta = {"n": len(gallery), "d": gallery.shape[1], "k": k, "features_hash": features_hash,
+            "seconds": time.perf_counter() - start, "backend": backend(k + 1, len(gallery))}
+    files.remove(os.path.join(path, "meta.json"))  # never a new array beside an old meta
+    files.write_array(os.path.join(path, "ids.npy"), ids)
+    files.write_array(os.path.join(path, "similarities.npy"), similarities)
+    files.write_json(os.path.join(path, "meta.json"), meta)
+    return ids, similarities, dict(meta, reused=False)
+
+
+def backend(k, n):
+    """Return "faiss" or "numpy": what searches for k of n rows."""
+    if import_faiss() is None:
+        _say("faiss is not installed: exact search in NumPy, blocked")
+        return "numpy"
+    return "faiss" if k <= FAISS_SHARE * n else "numpy"
+
+
+def import_faiss():
+    """Return the module faiss, or None where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
+
+
+def _load(path, n, k, features_hash):
+    """Return (ids, similarities, meta) of a stored graph that serves, else None."""
+    try:
+        meta = files.read_json(os.path.join(path, "meta.json"))
+        if meta["features_hash"] != features_hash or meta["n"] != n or meta["k"] < k:
+            return None
+        ids, similarities = (np.load(os.path.join(path, name + ".npy"), mmap_mode="r", allow_pickle=False)
+                             for name in ("ids", "similarities"))
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: build it again
+        return None
+    if ids.shape != (n, meta["k"]) or similarities.shape != ids.shape:
+        return None
+    return ids[:, :k], similarities[:, :k], dict(meta, reused=True)
+
+
+def _search_blocks(queries, gallery, k, block):
+    """Yield (first row, ids, similarities) for one block of queries after the other."""
+    if k < 1:
+        raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
+    run = _search_numpy
+    if backend(k, len(gallery)) == "faiss":
+        run, gallery = _search_faiss, np.ascontiguousarray(gallery)  # no copy unless it lies column by column
+    starts = range(0, len(queries), block)
+    for start in progress(starts, what="searching {} neighbours".format(k), unit="block"):
+        rows = np.ascontiguousarray(queries[start:start + block], np.float32)
+        yield (start,) + run(rows, gallery, k)
+
+
+def _search_faiss(queries, gallery, k):
+    faiss = import_faiss()
+    # On the array itself, not through an index: an index would hold a second copy of a memory-mapped gallery.
+    scores, ids = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+    keys = _keys(scores, ids)
+    keys[ids < 0] = _MISSING
+    keys.sort(axis=1)
+    return _decode(keys)
+
+
+def _search_numpy(queries, gallery, k):
+    best = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(gallery), GALLERY_BLOCK):
+        part = np.ascontiguousarray(gallery[start:start + GALLERY_BLOCK])
+        keys = _keys(queries @ part.T, np.arange(start, start + len(part)))
+        best = np.concatenate([best, keys], axis=1)
+        if best.shape[1] > k:
+            best.partition(k - 1, axis=1)
+            best = best[:, :k].copy()  # a copy lets the wide array go
+    best.sort(axis=1)
+    missing = np.full((len(queries), k - best.shape[1]), _MISSING, np.int64)
+    return _decode(np.concatenate([best, missing], axis=1))
+
+
+def _keys(scores, ids):
+    """Return int64 keys that sort by falling score, then by rising id.
+
+    The upper half holds the score's bits, turned so that they order as integers do, the lower half the id: one plain
+    sort of integers breaks ties exactly, and is faster than an argsort of floats.
+    """
+    clipped = np.clip(scores, -1, 1).astype(np.float32) + np.float32(0)  # + 0 turns -0.0 into 0.0: they are a tie
+    return (~_flip(clipped.view(np.int32)).astype(np.int64) << 32) | ids
+
+
+def _decode(keys):
+    ids = (keys & 0xFFFFFFFF).astype(np.int32)
+    scores = _flip((~(keys >> 32)).astype(np.int32)).view(np.float32)
+    missing = keys == _MISSING
+    ids[missing], scores[missing] = -1, -1
+    return ids, scores
+
+
+def _flip(bits):
+    """Map a float's bits to an int32 of the same order, and back: negative floats order the wrong way round."""
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+
+
+def _say(line):
+    if line not in _said:
+        _said.add(line)
+        print(line, flush=True)

@@ -1,0 +1,109 @@
+"""From features to a ranking: graph, learn, fit, transform, search, each stage timed."""
+import os
+import time
+
+import numpy as np
+
+from slim_retrieval.common import files, machine
+from slim_retrieval.common.errors import lookup
+from slim_retrieval.graph import features, knn, methods, ranking
+
+
+def retrieve(name, config, query, gallery, train=None, folder="."):
+    """Rank the gallery for each query by a method; return (ranking, record).
+
+    Args:
+      name: a method in methods.METHODS.
+      config: the checked configuration as nested dicts.
+      query, gallery: sources.Source.
+      train: sources.Source with labels for a method that learns, or None.
+      folder: graphs are kept in its graph/, trained weights in its <method>/ by a hash of what they depend on.
+
+    Returns:
+      ranking: int32 [q, k], best first.
+      record: dict of what is stored beside a ranking. `seconds` counts the graph's building also where a stored graph
+        was reused (`graph_reused`), so that methods stay comparable.
+
+    Raises:
+      InputError: unknown method, widths that differ, nothing to learn from.
+    """
+    make = lookup(methods.METHODS, name, "method")
+    features.check_same_width(query.features, gallery.features)
+    section, seed = dict(config.get(name, {})), config["run"]["seed"]
+    labels = None if train is None else train.labels
+    methods.check_training(name, section, train, labels)
+    estimator, stages = make(section, seed), _Stages()
+    if methods.needs_training(name, section):
+        features.check_same_width(train.features, gallery.features, "train")
+        near = _graph(estimator, name, train, config, folder, stages, "train_graph")
+        with stages("learn"):
+            estimator.learn(train.features, np.unique(labels, return_inverse=True)[1], near)
+        section["checkpoint"] = _save(estimator, name, section, seed, train, folder)
+    near = _graph(estimator, name, gallery, config, folder, stages, "graph")
+    with stages("fit"):
+        estimator.fit(gallery.features, neighbors=near)
+    with stages("transform"):
+        moved = estimator.transform(query.features)
+    with stages("search"):
+        k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
+        ranks = ranking.rank(moved, estimator.gallery_, min(k, len(gallery.features)), config["retrieval"]["block"])
+    return ranks, _record(name, section, seed, query, gallery, ranks, stages, estimator)
+
+
+class _Stages(machine.Stopwatch):
+    """A stopwatch that prints each stage as it ends."""
+
+    reused = False
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        if error[0] is None:
+            self.tell(self._stage)
+
+    def tell(self, stage, note=""):
+        print("  {}: {:.2f} s{}".format(stage, self.seconds[stage], note), flush=True)
+
+
+def _graph(estimator, name, source, config, folder, stages, stage):
+    """Return the neighbours that the method takes, stored or built; None when it takes none."""
+    if name not in methods.NEIGHBORS:
+        return None
+    n = len(source.features)
+    k = max(config["graph"]["neighbors"], methods.NEIGHBORS[name](estimator, n))
+    ids, similarities, meta = knn.load_or_build(source.features, k, os.path.join(folder, "graph"), source.key,
+                                                config["retrieval"]["block"])
+    stages.seconds[stage] = meta["seconds"]
+    stages.reused = stages.reused or meta["reused"]
+    stages.tell(stage, " (stored, not built again)" if meta["reused"] else " ({})".format(meta["backend"]))
+    return ids if name in methods.IDS_ONLY else (ids, similarities)
+
+
+def _save(estimator, name, section, seed, train, folder):
+    """Save the trained weights under a hash of what they depend on; return the path."""
+    path = os.path.join(folder, name, files.digest(section, seed, train.key, list(map(str, train.labels))) + ".npz")
+    estimator.save(path)
+    print("  trained weights: {}".format(path), flush=True)
+    return path
+
+
+def _record(name, section, seed, query, gallery, ranks, stages, estimator):
+    return {"method": name, "parameters": methods.parameters(estimator, section), "seed": seed, "k": ranks.shape[1],
+            "num_queries": len(query.features), "num_gallery": len(gallery.features),
+            "features_hash": {"query": query.features_hash, "gallery": gallery.features_hash},
+            "seconds": stages.total, "stage_seconds": dict(stages.seconds), "graph_reused": stages.reused,
+            "peak_memory_mb": machine.peak_memory_mb(), "versions": machine.versions(),
+            "report": getattr(estimator, "report_", {}), "written": time.strftime("%Y-%m-%d %H:%M:%S")}
+
+
+def write(folder, name, ranks, record):
+    """Write <folder>/<name>.npy and .json; return the .npy's path.
+
+    A ranking never lies beside another's json or none: both are written in full, then the old ranking goes, the json
+    is put in place, and the ranking last.
+    """
+    path = os.path.join(folder, name + ".npy")
+    with files.replacing(path) as array, files.replacing(os.path.join(folder, name + ".json")) as about:
+        files.write_array(array, ranks)
+        files.write_json(about, record)
+        files.remove(path)
+    return path

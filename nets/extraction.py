@@ -1,0 +1,108 @@
+"""A trained network as a function from images to features, in an inference graph of its own."""
+import os
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.files import read_json
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets.factory import get_network
+from slim_retrieval.nets.model import build_model, find_tensor, pool
+
+NO_CHECKPOINT = "no checkpoint {}; train first (train_multi_gpu.py --config ...)"
+# Options that the stored weights depend on.
+SHAPES_WEIGHTS = ["network", "depth_multiplier", "image_size", "end_point", "embedding_size"]
+
+
+class FeatureNetwork:
+    """Images in, features out. Use it as a context manager: it holds a session.
+
+    Attributes:
+      width: columns of the features.
+      restored: number of variables read from the checkpoint: all that the network has.
+    """
+
+    def __init__(self, checkpoint, options, end_point="embedding", pooling=None):
+        """Build the inference graph and restore `checkpoint` (a Saver prefix).
+
+        Args:
+          options: dict of ModelConfig, as stored with the checkpoint.
+          end_point: `embedding`, an end point's name or a full tensor name.
+          pooling: how another end point's feature map becomes a vector; None: as trained.
+
+        Raises:
+          InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network.
+        """
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            size = options["image_size"]
+            self._images = tf.placeholder(tf.float32, [None, size, size, 3], "images")
+            model = build_model(self._images, options)
+            self._features = pool(find_tensor(model.end_points, end_point), pooling or options["pooling"])
+            if self._features.shape.as_list()[0] is not None:  # a variable, say: not one row for each image
+                raise InputError("{} is the same for all images; name an end point that depends on them".format(
+                    end_point))
+            self.width = int(self._features.shape[1])
+            config = tf.ConfigProto(allow_soft_placement=True)
+            config.gpu_options.allow_growth = True
+            self._session = tf.Session(graph=self._graph, config=config)
+            self._restore(checkpoint)
+
+    def _restore(self, checkpoint):
+        variables = tf.global_variables()
+        if not os.path.exists(checkpoint + ".index"):
+            raise InputError(NO_CHECKPOINT.format(checkpoint))
+        try:
+            _check_fits(checkpoint, variables)
+            tf.train.Saver(variables).restore(self._session, checkpoint)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise InputError("checkpoint {} cannot be read: {}".format(
+                checkpoint, str(error).strip().split("\n")[0])) from error
+        self.restored = len(variables)
+
+    def __call__(self, images):
+        """Return features float32 [B, width] (not normalised, but for `embedding`) of uint8 images [B, S, S, 3]."""
+        return self._session.run(self._features, {self._images: images})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+
+def _check_fits(checkpoint, variables):
+    """Refuse a checkpoint of another network: TensorFlow's own message says neither which variable nor the shapes."""
+    shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+    missing = [v.op.name for v in variables if v.op.name not in shapes]
+    if missing:
+        raise InputError("checkpoint {} does not fit this network: it lacks {} of {} variables, e.g. {}".format(
+            checkpoint, len(missing), len(variables), missing[0]))
+    for v in variables:
+        if shapes[v.op.name] != v.shape.as_list():
+            raise InputError("checkpoint {} does not fit this network: {} has shape {} there and {} here".format(
+                checkpoint, v.op.name, shapes[v.op.name], v.shape.as_list()))
+
+
+def stored_model(directory, wanted, end_point="embedding"):
+    """Return what training stored in checkpoints/model.json.
+
+    Args:
+      directory: the run's checkpoints folder.
+      wanted: dict of ModelConfig of the present configuration.
+      end_point: what is to be extracted; the pooling of others than `embedding` may differ from training's.
+
+    Raises:
+      InputError: no file, or the configuration asks for another model or preprocessing than was trained.
+    """
+    path = os.path.join(directory, "model.json")
+    if not os.path.exists(path):
+        raise InputError(NO_CHECKPOINT.format("in " + directory))
+    stored = read_json(path)
+    for key in SHAPES_WEIGHTS + (["pooling"] if end_point == "embedding" else []):
+        if stored["model"][key] != wanted[key]:
+            raise InputError("model.{} is {!r} but the checkpoint in {} was trained with {!r}; leave it at that, or "
+                             "train another run".format(key, wanted[key], directory, stored["model"][key]))
+    preprocessing = get_network(wanted["network"]).preprocessing
+    if stored["preprocessing"] != preprocessing:
+        raise InputError("the checkpoint in {} was trained with preprocessing {!r} but {} now has {!r}; train "
+                         "again".format(directory, stored["preprocessing"], wanted["network"], preprocessing))
+    return stored

@@ -1,0 +1,91 @@
+"""The whole feature network: preprocessing, backbone, pooling, embedding layer, logits. One function builds it
+for training and for extraction, so that both agree."""
+import re
+from collections import namedtuple
+
+from slim_retrieval.common.errors import InputError, lookup, nearest
+from slim_retrieval.common.tensorflow import slim, tf
+from slim_retrieval.nets.factory import get_network
+from slim_retrieval.nets.pooling import POOLING
+from slim_retrieval.nets.preprocessing import PREPROCESSING
+
+# embedding: float32 [B, d], rows L2-normalised; raw: the same before normalisation;
+# logits: {label column: float32 [B, classes]}; end_points: {name: tensor}.
+Model = namedtuple("Model", "embedding raw logits end_points")
+
+NORM_EPSILON = 1e-6
+
+
+def build_model(images, options, num_classes=None, is_training=False):
+    """Build the network in the current graph and variable scope.
+
+    Args:
+      images: float32 [B, S, S, 3], raw RGB 0..255.
+      options: dict of ModelConfig.
+      num_classes: {label column: number of classes}, a logits layer for each; None: no logits.
+      is_training: build batch-norm update ops (unless `freeze_batch_norm`).
+
+    Returns:
+      Model.
+
+    Raises:
+      InputError: unknown network, pooling or end point.
+    """
+    network = get_network(options["network"])
+    images = PREPROCESSING[network.preprocessing](images)
+    update_batch_norm = is_training and not options["freeze_batch_norm"]
+    net, end_points = network.build(images, update_batch_norm, options["depth_multiplier"])
+    if options["end_point"]:
+        net = find_tensor(end_points, options["end_point"])
+    raw = pool(net, options["pooling"])
+    if options["embedding_size"]:
+        raw = slim.fully_connected(raw, options["embedding_size"], activation_fn=None, scope="embedding")
+    embedding = l2_normalize(raw)
+    end_points = dict(end_points, embedding=embedding)
+    logits = {column: slim.fully_connected(raw, count, activation_fn=None, scope=_logits_scope(column))
+              for column, count in sorted((num_classes or {}).items())}
+    return Model(embedding, raw, logits, end_points)
+
+
+def l2_normalize(vectors):
+    """Return rows divided by their length. [B, d] -> [B, d].
+
+    The epsilon stands inside the root and is not tiny: at a zero row the gradient is 1e3, where
+    tf.nn.l2_normalize's is 1e6 and tf.norm's is NaN. Extraction normalises once more, exactly.
+    """
+    return vectors * tf.rsqrt(tf.reduce_sum(tf.square(vectors), 1, keepdims=True) + NORM_EPSILON)
+
+
+def pool(tensor, pooling):
+    """Return the tensor as vectors [B, d]: feature maps are pooled, vectors stay.
+
+    Raises:
+      InputError: unknown pooling, or the tensor is neither a feature map nor vectors.
+    """
+    function = lookup(POOLING, pooling, "pooling")
+    if tensor.shape.ndims not in (2, 4):
+        raise InputError("{} has shape {}; a feature is taken from a map [B, H, W, C] or from vectors [B, d]".format(
+            tensor.name, tensor.shape))
+    return function(tensor) if tensor.shape.ndims == 4 else tensor
+
+
+def find_tensor(end_points, name):
+    """Return the end point `name`, or the tensor of that full name (`MobilenetV2/Conv/Relu6:0`) in the graph.
+
+    Keys of end_points carry no tower prefix; full tensor names do.
+
+    Raises:
+      InputError: neither exists; the message names the nearest end point.
+    """
+    if name in end_points:
+        return end_points[name]
+    try:
+        return tf.get_default_graph().get_tensor_by_name(name if ":" in name else name + ":0")
+    except (KeyError, ValueError):
+        raise InputError("unknown end point {}{}; known: {}".format(
+            name, nearest(name, end_points), ", ".join(sorted(end_points)))) from None
+
+
+def _logits_scope(column):
+    """Return the scope of a label column's logits: TensorFlow allows only some characters."""
+    return "logits/" + re.sub(r"[^A-Za-z0-9_.-]", "_", column)

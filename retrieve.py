@@ -1,0 +1,105 @@
+"""Rank the gallery for each query.
+
+    python retrieve.py --method cfa                                    # the newest run
+    python retrieve.py --run shoes --method gfr --gfr.epochs 20
+    python retrieve.py --method cfa --validation --cfa.edges mutual --name cfa_mutual
+    python retrieve.py --query Q.npy --gallery G.npy --method cfa --output DIR
+
+Reads <run>/features/{query,gallery,train}, writes <run>/rankings/<name>.npy (int32, best first) and <name>.json.
+With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. TensorFlow is needed for training gfr
+only.
+"""
+import os
+
+from slim_retrieval.common import runs
+from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
+from slim_retrieval.common.errors import InputError, command, lookup
+from slim_retrieval.graph import methods, pipeline, sources
+
+
+@command
+def main(argv=None):
+    """Run the command line `argv` (default: sys.argv)."""
+    flags, overrides = parse(_parser(), argv)
+    lookup(methods.METHODS, flags.method, "method")
+    _check_flags(flags)
+    if flags.k is not None:
+        overrides["retrieval.k"] = flags.k
+    run = None if flags.query else runs.find(flags.run, overrides.get("run.directory", "runs"))
+    config = to_plain(resolve(flags.config or (run and runs.config_path(run)), overrides))
+    query, gallery = _read_query_and_gallery(flags, run, config)
+    train = None
+    if methods.needs_training(flags.method, config.get(flags.method, {})):
+        train = _read_train(flags, run)
+    _tell(flags.method, config, query, gallery)
+    ranks, record = pipeline.retrieve(flags.method, config, query, gallery, train, flags.output or run)
+    if flags.validation:
+        record["validation_queries"] = config["evaluation"]["validation_queries"]
+    path = pipeline.write(_folder(flags, run), flags.name or flags.method, ranks, record)
+    print("  ranking {} x {} in {:.2f} s, peak memory {} MB: {}".format(
+        len(ranks), record["k"], record["seconds"], record["peak_memory_mb"], path))
+
+
+def _parser():
+    parser = build_parser("Rank the gallery for each query.", epilog="methods: " + ", ".join(sorted(methods.METHODS)))
+    parser.add_argument("--run", metavar="RUN", help="run to read, by path or name; default: the newest")
+    parser.add_argument("--method", default="none", metavar="NAME", help="what is done before the search; one of: {} "
+                        "(default: none, plain nearest neighbours)".format(", ".join(sorted(methods.METHODS))))
+    parser.add_argument("--name", metavar="NAME", help="file name of the ranking; default: the method")
+    parser.add_argument("--k", metavar="K", help="depth of the rankings; short for --retrieval.k")
+    parser.add_argument("--validation", action="store_true", help="rank within the run's validation split")
+    parser.add_argument("--query", metavar="FILE.npy", help="query features from anywhere")
+    parser.add_argument("--gallery", metavar="FILE.npy", help="gallery features from anywhere")
+    parser.add_argument("--train", metavar="FILE.npy", help="features that gfr is trained on")
+    parser.add_argument("--train_labels", metavar="FILE", help="their labels: CSV (column label) or .npy")
+    parser.add_argument("--output", metavar="DIR", help="where --query and --gallery are ranked to")
+    return parser
+
+
+def _check_flags(flags):
+    """Refuse flags that contradict each other."""
+    from_files = [flags.query, flags.gallery, flags.output]
+    if any(from_files) and not all(from_files):
+        raise InputError("--query, --gallery and --output go together; missing: {}".format(", ".join(
+            name for name, value in zip(["--query", "--gallery", "--output"], from_files) if not value)))
+    if flags.query and (flags.run or flags.validation):
+        raise InputError("--query and {} exclude each other; give a run or files".format(
+            "--run" if flags.run else "--validation"))
+    if (flags.train or flags.train_labels) and not (flags.train and flags.train_labels and flags.query):
+        raise InputError("--train and --train_labels go together, and with --query; a run has its own train split")
+    if flags.name is not None and (not flags.name or os.path.basename(flags.name) != flags.name
+                                   or flags.name.startswith(".")):
+        raise InputError("--name: {!r} cannot name a file; use a plain word".format(flags.name))
+
+
+def _tell(method, config, query, gallery):
+    print("{}: {} queries from {}, gallery of {} from {}, {} dimensions".format(
+        method, len(query.features), query.where, len(gallery.features), gallery.where, gallery.features.shape[1]))
+    print("  parameters: {}".format(config.get(method) or "none"), flush=True)
+
+
+def _read_query_and_gallery(flags, run, config):
+    if flags.query:
+        return sources.from_file(flags.query, "query"), sources.from_file(flags.gallery, "gallery")
+    if flags.validation:
+        return sources.from_validation(run, config["evaluation"]["validation_queries"], config["run"]["seed"])
+    return sources.from_run(run, "query"), sources.from_run(run, "gallery")
+
+
+def _read_train(flags, run):
+    if flags.train:
+        return sources.from_file(flags.train, "train", flags.train_labels)
+    if run and sources.has_split(run, "train"):
+        return sources.from_run(run, "train", labels=True)
+    return None
+
+
+def _folder(flags, run):
+    """Return the folder of the rankings."""
+    if flags.output:
+        return flags.output
+    return os.path.join(run, "validation", "rankings") if flags.validation else os.path.join(run, "rankings")
+
+
+if __name__ == "__main__":
+    main()

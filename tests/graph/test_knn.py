@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.graph import knn
+
+# Vectors whose inner products are exact in float32, so that ties are ties: +-1, +-0.5 and 0 with -0.0 among them.
+EXACT = np.array([[1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5], [-1, 0, 0, 0], [0, 0, 1, 0],
+                  [-0.5, 0.5, 0.5, 0.5], [0, 0, 0, -1]], np.float32)
+
+
+def exact_rows(n, seed):
+    return EXACT[np.random.RandomState(seed).randint(len(EXACT), size=n)]
+
+
+def unit_rows(n, d, seed=0):
+    rows = np.random.RandomState(seed).randn(n, d)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def slow_search(queries, gallery, k, skip_self=False):
+    """Sort (-similarity, id) with Python."""
+    result = []
+    for i, query in enumerate(queries):
+        scored = [(-float(np.dot(query.astype(np.float64), row.astype(np.float64))), j)
+                  for j, row in enumerate(gallery) if not (skip_self and i == j)]
+        result.append([j for _, j in sorted(scored)][:k])
+    return np.array(result)
+
+
+@pytest.fixture
+def no_faiss(monkeypatch):
+    monkeypatch.setattr(knn, "import_faiss", lambda: None)
+    monkeypatch.setattr(knn, "_said", set())
+
+
+@pytest.mark.parametrize("k", [1, 4, 39, 40])
+@pytest.mark.parametrize("gallery_block", [7, 8192])
+def test_numpy_equals_a_slow_loop_ties_by_the_smaller_id(no_faiss, monkeypatch, k, gallery_block):
+    monkeypatch.setattr(knn, "GALLERY_BLOCK", gallery_block)
+    queries, gallery = exact_rows(11, 0), exact_rows(40, 1)
+    ids, similarities = knn.search(queries, gallery, k, block=3)
+    np.testing.assert_array_equal(ids, slow_search(queries, gallery, k))
+    np.testing.assert_array_equal(similarities, np.take_along_axis(queries @ gallery.T, ids, axis=1))
+    assert ids.dtype == np.int32 and similarities.dtype == np.float32
+
+
+def test_numpy_and_faiss_agree():
+    queries, gallery = unit_rows(50, 16, 0), unit_rows(3000, 16, 1)
+    ids_f, similarities_f = knn._search_faiss(queries, gallery, 25)
+    ids_n, similarities_n = knn._search_numpy(queries, gallery, 25)
+    np.testing.assert_allclose(similarities_f, similarities_n, atol=1e-6)
+    # Where the ids differ the similarities are within rounding of each other: compared modulo ties.
+    own = np.take_along_axis(queries @ gallery.T, ids_f, axis=1)
+    np.testing.assert_allclose(own, similarities_n, atol=1e-6)
+    assert all(len(set(row)) == 25 for row in ids_f)
+    assert np.mean(ids_f == ids_n) > 0.99
+
+
+def test_faiss_orders_ties_by_the_smaller_id():
+    queries, gallery = exact_rows(30, 0), exact_rows(200, 1)
+    ids, similarities = knn._search_faiss(queries, gallery, 20)
+    for row, scores in zip(ids, similarities):
+        pairs = list(zip(-scores, row))
+        assert pairs == sorted(pairs)
+
+
+def test_the_backend_is_chosen_by_depth(monkeypatch):
+    monkeypatch.setattr(knn, "import_faiss", lambda: object())
+    assert knn.backend(10, 1000) == "faiss"
+    assert knn.backend(900, 1000) == "numpy"
+
+
+def test_without_faiss_one_line_says_so_once(no_faiss, capsys):
+    knn.search(exact_rows(3, 0), exact_rows(9, 1), 2)
+    knn.search(exact_rows(3, 0), exact_rows(9, 1), 2)
+    assert capsys.readouterr().out == "faiss is not installed: exact search in NumPy, blocked\n"
+
+
+@pytest.mark.parametrize("search", [knn._search_numpy, knn._search_faiss])
+def test_beyond_the_gallery_ids_are_padded_with_minus_one(search):
+    ids, similarities = search(EXACT[:2], EXACT[:3], 5)
+    np.testing.assert_array_equal(ids, [[0, 1, 2, -1, -1], [1, 0, 2, -1, -1]])
+    np.testing.assert_array_equal(similarities, [[1, 0.5, 0.5, -1, -1], [1, 0.5, 0, -1, -1]])
+
+
+@pytest.mark.parametrize("search", [knn._search_numpy, knn._search_faiss])
+def test_similarities_a_little_over_one_are_clipped(search):
+    over = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], np.float32)
+    assert (over @ over.T)[0, 0] > 1
+    assert search(over, over, 1)[1][0, 0] == 1
+    assert search(over, -over, 1)[1][0, 0] == -1
+
+
+def test_minus_zero_ties_with_zero():
+    scores = np.array([[0.0, -0.0, -0.25, 0.5, -0.0]], np.float32)
+    ids, sorted_scores = knn._decode(np.sort(knn._keys(scores, np.arange(5)), axis=1))
+    np.testing.assert_array_equal(ids, [[3, 0, 1, 4, 2]])
+    np.testing.assert_array_equal(sorted_scores, [[0.5, 0, 0, 0, -0.25]])
+
+
+def test_neighbors_equal_a_slow_loop_among_duplicates(no_faiss):
+    gallery = exact_rows(40, 3)  # 40 rows of 7 kinds: each has several exact duplicates
+    ids, similarities = knn.neighbors(gallery, 6, block=11)
+    np.testing.assert_array_equal(ids, slow_search(gallery, gallery, 6, skip_self=True))
+    np.testing.assert_array_equal(similarities, np.take_along_axis(gallery @ gallery.T, ids, axis=1))
+
+
+@pytest.mark.parametrize("faiss", [True, False])
+def test_self_is_dropped_by_id_even_where_it_was_not_found(monkeypatch, faiss):
+    monkeypatch.setattr(knn, "FAISS_SHARE", 2.0 if faiss else -1.0)
+    gallery = np.repeat(EXACT[:1], 50, axis=0)  # all tie: row 49 is not among its own four best
+    ids, _ = knn.neighbors(gallery, 3)
+    assert ids.shape == (50, 3)
+    assert not np.any(ids == np.arange(50)[:, None])
+    assert all(len(set(row)) == 3 for row in ids)
+    assert ids.min() >= 0
+
+
+def test_neighbors_of_tiny_galleries_are_padded():
+    np.testing.assert_array_equal(knn.neighbors(EXACT[:2], 3)[0], [[1, -1, -1], [0, -1, -1]])
+    np.testing.assert_array_equal(knn.neighbors(EXACT[:1], 2)[0], [[-1, -1]])
+    assert knn.neighbors(EXACT[:1], 0)[0].shape == (1, 0)
+
+
+@pytest.mark.parametrize("k", [3, 150])
+def test_a_memory_mapped_gallery_gives_the_same(tmp_path, k):
+    gallery = unit_rows(200, 8)
+    np.save(str(tmp_path / "g.npy"), gallery)
+    mapped = np.load(str(tmp_path / "g.npy"), mmap_mode="r")
+    for got, expected in zip(knn.search(gallery[:9], mapped, k), knn.search(gallery[:9], gallery, k)):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_k_below_one_is_refused():
+    with pytest.raises(InputError, match="k is 0"):
+        knn.search(EXACT, EXACT, 0)
+
+
+def refuse_to_build(*_):
+    raise AssertionError("built again")
+
+
+def test_a_stored_graph_is_reused_and_cut(tmp_path, monkeypatch):
+    gallery = unit_rows(30, 4)
+    ids, similarities, meta = knn.load_or_build(gallery, 8, str(tmp_path), "abc")
+    assert meta["reused"] is False and meta["k"] == 8 and meta["n"] == 30 and meta["seconds"] > 0
+    monkeypatch.setattr(knn, "neighbors", refuse_to_build)
+    for k in (8, 3):
+        again_ids, again_similarities, again = knn.load_or_build(gallery, k, str(tmp_path), "abc")
+        assert again["reused"] is True and again["seconds"] == meta["seconds"]
+        np.testing.assert_array_equal(again_ids, slow_search(gallery, gallery, k, skip_self=True))
+        np.testing.assert_array_equal(again_similarities, similarities[:, :k])
+
+
+@pytest.mark.parametrize("spoil", ["hash", "k", "n", "meta", "ids", "shape"])
+def test_a_graph_that_does_not_fit_is_built_again(tmp_path, spoil):
+    gallery = unit_rows(30, 4)
+    knn.load_or_build(gallery, 5, str(tmp_path), "abc")
+    folder, k, name = tmp_path / "knn-abc", 5, "abc"
+    if spoil == "hash":
+        folder.rename(tmp_path / "knn-other")
+        name = "other"
+    elif spoil == "k":
+        k = 6
+    elif spoil == "n":
+        gallery = gallery[:20]
+    elif spoil == "meta":
+        (folder / "meta.json").unlink()
+    elif spoil == "ids":
+        (folder / "ids.npy").write_bytes((folder / "ids.npy").read_bytes()[:150])
+    else:
+        np.save(str(folder / "ids.npy"), np.zeros((30, 4), np.int32))
+    ids, _, meta = knn.load_or_build(gallery, k, str(tmp_path), name)
+    assert meta["reused"] is False
+    np.testing.assert_array_equal(ids, slow_search(gallery, gallery, k, skip_self=True))
+    assert knn.load_or_build(gallery, k, str(tmp_path), name)[2]["reused"] is True
+
+
+def test_k_is_cut_to_the_other_images(tmp_path):
+    ids, _, meta = knn.load_or_build(unit_rows(4, 3), 100, str(tmp_path), "abc")
+    assert ids.shape == (4, 3) and meta["k"] == 3 and ids.min() >= 0

@@ -1,0 +1,144 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
+from slim_retrieval.nets.model import build_model
+
+IMAGES = np.random.RandomState(0).randint(0, 256, (5, 12, 12, 3)).astype(np.uint8)
+SMALL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "embedding_size": 4}
+
+
+@pytest.fixture(scope="module")
+def trained(options, load_random, tmp_path_factory):
+    """Return (checkpoint, the training graph's end points in inference mode on IMAGES).
+
+    The checkpoint also holds what extraction does not want: logits, optimizer slots, the step.
+    """
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [5, 12, 12, 3])
+        model = build_model(images, options(**SMALL), {"label": 3}, is_training=True)
+        step = tf.train.get_or_create_global_step()
+        tf.train.MomentumOptimizer(0.1, 0.9).minimize(tf.reduce_sum(model.logits["label"]), step)
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+            inference = build_model(images, options(**SMALL))
+        session.run(tf.global_variables_initializer())
+        load_random(session)
+        prefix = str(tmp_path_factory.mktemp("checkpoints") / "model.ckpt")
+        checkpoint = tf.train.Saver().save(session, prefix, global_step=7)
+        return checkpoint, session.run(inference.end_points, {images: IMAGES.astype(np.float32)})
+
+
+def one_line(error):
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_equals_the_training_graph_in_inference_mode(trained, options):
+    with FeatureNetwork(trained[0], options(**SMALL)) as network:
+        features = network(IMAGES)
+        assert network.width == 4 and network.restored == 32
+        assert features.dtype == np.float32
+        np.testing.assert_allclose(features, trained[1]["embedding"], rtol=1e-5, atol=1e-6)
+        # One by one: an image's feature does not depend on the others in its batch.
+        np.testing.assert_allclose(np.concatenate([network(IMAGES[i:i + 1]) for i in range(5)]), features, atol=1e-5)
+
+
+@pytest.mark.parametrize("end_point", ["stage_2", "small_cnn/conv_2_2/Relu:0"])
+@pytest.mark.parametrize("pooling, axis", [("max", "max"), ("average", "mean")])
+def test_other_end_points_are_pooled_as_asked(trained, options, end_point, pooling, axis):
+    with FeatureNetwork(trained[0], options(**SMALL), end_point, pooling) as network:
+        expected = getattr(trained[1]["stage_2"], axis)(axis=(1, 2))
+        assert network.width == 8
+        np.testing.assert_allclose(network(IMAGES), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("end_point, expected", [
+    ("stage_5", "unknown end point stage_5 (did you mean stage_"),
+    ("small_cnn/conv_1_1/weights:0", "small_cnn/conv_1_1/weights:0 is the same for all images"),
+    ("small_cnn/conv_1_1/BatchNorm/gamma:0", "small_cnn/conv_1_1/BatchNorm/gamma:0 has shape (4,)"),
+])
+def test_end_points_that_are_no_features(trained, options, end_point, expected):
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(trained[0], options(**SMALL), end_point)
+    assert one_line(error).startswith(expected)
+
+
+def test_checkpoint_of_another_width(trained, options):
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(trained[0], options(**dict(SMALL, depth_multiplier=0.25)))
+    message = one_line(error)
+    assert message.startswith("checkpoint {} does not fit this network: ".format(trained[0]))
+    assert "[3, 3, 3, 4]" in message and "[3, 3, 3, 8]" in message and "small_cnn/conv_1_1/weights" in message
+
+
+def test_checkpoint_of_another_network(trained, options):
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(trained[0], options(network="mobilenet_v2", depth_multiplier=0.35, image_size=32))
+    message = one_line(error)
+    assert "does not fit this network: it lacks 260 of 260 variables" in message and "MobilenetV2/" in message
+
+
+def test_checkpoint_that_is_not_there(options, tmp_path):
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(str(tmp_path / "model.ckpt-3"), options(**SMALL))
+    assert one_line(error) == "no checkpoint {}; train first (train_multi_gpu.py --config ...)".format(
+        tmp_path / "model.ckpt-3")
+
+
+def test_damaged_checkpoint(trained, options, tmp_path):
+    folder = os.path.dirname(trained[0])
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as stream:
+            content = stream.read()
+        (tmp_path / name).write_bytes(content[:len(content) // 2] if ".data-" in name else content)
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(str(tmp_path / "model.ckpt-7"), options(**SMALL))
+    assert one_line(error).startswith("checkpoint {} cannot be read: ".format(tmp_path / "model.ckpt-7"))
+
+
+def write_model(folder, model, preprocessing="minus_one_to_one"):
+    (folder / "model.json").write_text(json.dumps({"model": model, "preprocessing": preprocessing}))
+
+
+def test_stored_model(options, tmp_path):
+    model = options(**SMALL)
+    write_model(tmp_path, model)
+    assert stored_model(str(tmp_path), model)["model"] == model
+    # What only concerns training may have changed since.
+    assert stored_model(str(tmp_path), dict(model, freeze_batch_norm=True, checkpoint_path="x"))["model"] == model
+
+
+def test_stored_model_without_training(options, tmp_path):
+    with pytest.raises(InputError) as error:
+        stored_model(str(tmp_path), options(**SMALL))
+    assert one_line(error) == "no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(tmp_path)
+
+
+@pytest.mark.parametrize("key, value", [("network", "mobilenet_v2"), ("depth_multiplier", 0.5), ("image_size", 28),
+                                        ("end_point", "stage_2"), ("embedding_size", 0), ("pooling", "gem")])
+def test_another_model_is_refused_with_both_values(options, tmp_path, key, value):
+    model = options(**SMALL)
+    write_model(tmp_path, model)
+    with pytest.raises(InputError) as error:
+        stored_model(str(tmp_path), dict(model, **{key: value}))
+    assert one_line(error).startswith("model.{} is {!r} but the checkpoint in {} was trained with {!r}; ".format(
+        key, value, tmp_path, model[key]))
+
+
+def test_other_end_points_may_be_pooled_otherwise(options, tmp_path):
+    model = options(**SMALL)
+    write_model(tmp_path, model)
+    assert stored_model(str(tmp_path), dict(model, pooling="gem"), "stage_2")["model"]["pooling"] == "average"
+
+
+def test_another_preprocessing_is_refused_with_both_values(options, tmp_path):
+    model = options(**SMALL)
+    write_model(tmp_path, model, "subtract_means")
+    with pytest.raises(InputError) as error:
+        stored_model(str(tmp_path), model)
+    assert "'subtract_means'" in one_line(error) and "'minus_one_to_one'" in one_line(error)

@@ -1,0 +1,139 @@
+"""Checkpoints: complete or absent, restored for what they are, refused for what they are not."""
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.tensorflow import slim, tf
+from slim_retrieval.training import checkpoints
+
+
+def save_steps(directory, steps, max_to_keep=5, **values):
+    """Save a checkpoint for each step; the variables hold `values`."""
+    os.makedirs(str(directory), exist_ok=True)
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, value in values.items():
+            tf.get_variable(name, initializer=tf.constant(value))
+        session.run(tf.global_variables_initializer())
+        saver = tf.train.Saver(max_to_keep=None)
+        return [checkpoints.save(session, saver, str(directory), step, max_to_keep) for step in steps]
+
+
+def read(path):
+    reader = tf.train.NewCheckpointReader(path)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def test_newest_is_found_by_number_and_old_ones_go(tmp_path):
+    save_steps(tmp_path, [5, 10, 100], max_to_keep=2, w=np.float32([1, 2]))
+    assert checkpoints.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-100")
+    assert checkpoints.step_of(checkpoints.latest(str(tmp_path))) == 100
+    assert sorted(os.listdir(str(tmp_path))) == [
+        "checkpoint", "model.ckpt-10.data-00000-of-00001", "model.ckpt-10.index",
+        "model.ckpt-100.data-00000-of-00001", "model.ckpt-100.index"]
+    np.testing.assert_array_equal(read(str(tmp_path / "model.ckpt-10"))["w"], [1, 2])
+    # TensorFlow's own tools read the folder too, also after it was moved.
+    shutil.move(str(tmp_path), str(tmp_path) + "_moved")
+    assert tf.train.latest_checkpoint(str(tmp_path) + "_moved") == os.path.join(
+        str(tmp_path) + "_moved", "model.ckpt-100")
+
+
+def test_half_a_checkpoint_does_not_count(tmp_path):
+    save_steps(tmp_path, [5, 10], w=np.float32([1]))
+    os.remove(str(tmp_path / "model.ckpt-10.data-00000-of-00001"))
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "model.ckpt-20.index").write_text("x")
+    (tmp_path / "model.ckpt-30.data-00000-of-00001").write_text("x")
+    assert checkpoints.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
+    assert checkpoints.latest(str(tmp_path / "absent")) is None
+
+
+def test_full_disk_keeps_what_was_there(tmp_path):
+    """A file size limit stands in for the full disk: the same error path, without needing root."""
+    save_steps(tmp_path, [5], w=np.float32([1]))
+    before = sorted(os.listdir(str(tmp_path)))
+    script = textwrap.dedent("""
+        import resource, signal, sys
+        import numpy as np
+        from slim_retrieval.common.errors import command
+        from slim_retrieval.common.tensorflow import tf
+        from slim_retrieval.training import checkpoints
+        @command
+        def main():
+            w = tf.get_variable("w", initializer=tf.zeros([1000, 1000]))
+            session = tf.Session()
+            session.run(tf.global_variables_initializer())
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+            checkpoints.save(session, tf.train.Saver(), sys.argv[1], 6, 5)
+        main()
+    """)
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().split("\n")[-1].startswith("error: no space left while writing")
+    assert "Traceback" not in done.stderr
+    assert sorted(os.listdir(str(tmp_path))) == before
+
+
+def build(names_and_shapes):
+    """Make model variables and return them with a session."""
+    for name, shape in names_and_shapes.items():
+        slim.model_variable(name, shape, initializer=tf.zeros_initializer())
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    return session
+
+
+def test_pretrained_restores_what_fits_and_says_so(tmp_path):
+    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2]), "net/moving_mean": np.float32([3]),
+                                        "net/logits/w": np.float32([4])})[0]
+    with tf.Graph().as_default():
+        session = build({"net/w": [2], "net/moving_mean": [1], "net/logits/w": [7], "new/w": [1]})
+        restored, missing, excluded = checkpoints.restore_pretrained(
+            session, path, slim.get_model_variables(), ["net/logits"], ignore_missing_vars=True)
+        values = dict(zip([v.op.name for v in tf.global_variables()], session.run(tf.global_variables())))
+    assert (sorted(restored), missing, excluded) == (["net/moving_mean", "net/w"], ["new/w"], ["net/logits/w"])
+    np.testing.assert_array_equal(values["net/w"], [1, 2])
+    np.testing.assert_array_equal(values["net/moving_mean"], [3])  # averages are restored too
+    np.testing.assert_array_equal(values["net/logits/w"], np.zeros(7))
+
+
+@pytest.mark.parametrize("variables, arguments, message", [
+    ({"net/w": [2], "new/w": [1]}, {}, "lacks 1 of 2 variables, e.g. new/w; set model.ignore_missing_vars"),
+    ({"net/w": [3]}, {"ignore_missing_vars": True}, r"net/w has shape \[2\] there and \[3\] here"),
+    ({"other/w": [2]}, {"ignore_missing_vars": True}, "none of the 1 variables of this network is in it"),
+    ({"net/w": [2]}, {"exclude_scopes": ["ne"]}, "no variable lies under 'ne'")])
+def test_pretrained_that_does_not_fit_is_refused(tmp_path, variables, arguments, message):
+    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2])})[0]
+    with tf.Graph().as_default():
+        session = build(variables)
+        with pytest.raises(InputError, match=message):
+            checkpoints.restore_pretrained(session, path, slim.get_model_variables(), **arguments)
+
+
+def test_pretrained_path_may_be_prefix_index_or_folder(tmp_path):
+    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2])})[0]
+    assert checkpoints.reader_prefix(path) == path
+    assert checkpoints.reader_prefix(path + ".index") == path
+    assert checkpoints.reader_prefix(str(tmp_path)) == path
+    with tf.Graph().as_default():
+        session = build({"net/w": [2]})
+        with pytest.raises(InputError, match="no checkpoint .*nowhere"):
+            checkpoints.restore_pretrained(session, str(tmp_path / "nowhere"), slim.get_model_variables())
+        (tmp_path / "junk.index").write_text("junk")
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+            checkpoints.restore_pretrained(session, str(tmp_path / "junk"), slim.get_model_variables())
+
+
+def test_resume_refuses_a_checkpoint_of_another_network(tmp_path):
+    path = save_steps(tmp_path, [1], w=np.float32([1, 2]))[0]
+    with tf.Graph().as_default():
+        session = build({"v": [2]})
+        with pytest.raises(InputError, match="does not fit this network"):
+            checkpoints.restore(session, tf.train.Saver(), path)

@@ -1,0 +1,98 @@
+"""Fine-tune a Slim backbone on one or many towers.
+
+    python train_multi_gpu.py --config configs/fashion_mnist.yaml
+    python train_multi_gpu.py --config configs/fashion_mnist.yaml --training.num_clones 4 --training.steps 5000
+
+Writes runs/<name>/ (config.yaml, checkpoints/, logs/). The same command again goes on where it stopped.
+"""
+import logging
+import os
+
+from slim_retrieval.common import config as configuration
+from slim_retrieval.common import runs
+from slim_retrieval.common.errors import InputError, command
+from slim_retrieval.common.files import write_json
+from slim_retrieval.common.logs import start_logging
+
+# What may change when a run is resumed; everything else shapes the weights.
+MAY_CHANGE = ["training.steps", "training.log_every_steps", "training.save_every_steps", "training.max_to_keep",
+              "training.num_clones", "training.devices", "data.workers", "data.prefetch", "data.query",
+              "data.gallery", "data.validation"]
+log = logging.getLogger("train_multi_gpu")
+
+
+@command
+def main(argv=None):
+    """Train as the configuration says."""
+    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    flags, overrides = configuration.parse(parser, argv)
+    if not flags.config:
+        raise InputError("which experiment? give --config FILE, such as configs/fashion_mnist.yaml")
+    config = configuration.resolve(flags.config, overrides)
+    start_logging()
+    options = configuration.to_plain(config)
+
+    from slim_retrieval.datasets.factory import check_disjoint, read_split
+    from slim_retrieval.losses.factory import check_specs
+    check_specs(options["losses"])
+    check_disjoint(options["data"])
+    table = read_split(options["data"], "train", options["run"]["seed"])
+    loader, classes = _loader(table, options)
+
+    run = runs.create(config, flags.config)
+    options = configuration.to_plain(config)
+    _refuse_other_settings(run, options)
+    _write_model(run, options, classes)
+    runs.save_config(run, config)
+    runs.point_latest(run)
+
+    from slim_retrieval.training.loop import train
+    log.info("run %s: %d images, %s", run, len(table.paths),
+             ", ".join("{} classes by {}".format(len(names), column) for column, names in classes.items()))
+    from slim_retrieval.losses.factory import needs_logits
+    train(run, options, loader, {c: len(classes[c]) for c in needs_logits(options["losses"])})
+    if loader.unreadable:
+        log.warning("%d images could not be read and were replaced by others of their class, e.g. %s",
+                    len(loader.unreadable), loader.unreadable[0])
+
+
+def _loader(table, options):
+    """Return the batch loader and {label column: class names}."""
+    from slim_retrieval.datasets.loader import BatchLoader
+    from slim_retrieval.datasets.sampler import PKSampler
+    from slim_retrieval.datasets.table import label_ids
+    from slim_retrieval.losses.factory import label_columns
+    columns = label_columns(options["losses"])
+    ids = {column: label_ids(table, column) for column in columns}
+    sampler = PKSampler(ids[columns[0]][0], options["training"]["classes_per_batch"],
+                        options["training"]["images_per_class"], options["run"]["seed"])
+    loader = BatchLoader(table, {c: i for c, (i, _) in ids.items()}, sampler, options["model"]["image_size"])
+    return loader, {c: names for c, (_, names) in ids.items()}
+
+
+def _write_model(run, options, classes):
+    """Store beside the checkpoints what extraction has to know and to check."""
+    from slim_retrieval.nets.factory import get_network
+    write_json(os.path.join(run, "checkpoints", "model.json"), {
+        "model": options["model"], "preprocessing": get_network(options["model"]["network"]).preprocessing,
+        "classes": classes, "losses": options["losses"]})
+
+
+def _refuse_other_settings(run, options):
+    """Refuse to go on with a run that was trained under other settings."""
+    from slim_retrieval.training.checkpoints import latest
+    if not os.path.exists(runs.config_path(run)) or latest(os.path.join(run, "checkpoints")) is None:
+        return
+    before = configuration.to_plain(configuration.resolve(runs.config_path(run)))
+    for section in ("data", "model", "losses", "training"):
+        key, old, new = configuration.first_difference(before[section], options[section], section, MAY_CHANGE)
+        if key:
+            raise InputError("{} was trained with {} = {!r}, now it is {!r}; give another --run.name, or delete "
+                             "the folder".format(run, key, old, new))
+    if before["run"]["seed"] != options["run"]["seed"]:
+        raise InputError("{} was trained with run.seed = {}, now it is {}; give another --run.name".format(
+            run, before["run"]["seed"], options["run"]["seed"]))
+
+
+if __name__ == "__main__":
+    main()

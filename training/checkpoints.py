@@ -1,0 +1,162 @@
+"""Checkpoints on disk: complete or absent, never half.
+
+    checkpoints/model.json              what was trained: model options, preprocessing, classes
+    checkpoints/model.ckpt-1000.index   a Saver checkpoint of step 1000: the index ...
+    checkpoints/model.ckpt-1000.data-*  ... and the values
+    checkpoints/checkpoint              names the newest; written last
+
+A checkpoint is written into a folder of its own and then renamed into place, the index last: a checkpoint whose
+index is there is whole.
+"""
+import errno
+import glob
+import logging
+import os
+import re
+
+from slim_retrieval.common.errors import InputError, nearest
+from slim_retrieval.common.files import remove, write_text
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.training.towers import in_scope
+
+log = logging.getLogger(__name__)
+
+PREFIX = "model.ckpt"
+
+
+def latest(directory):
+    """Return the path (prefix) of the newest complete checkpoint in `directory`, or None."""
+    return max(_complete(directory), default=(0, None))[1]
+
+
+def step_of(path):
+    """Return the step in a checkpoint's name."""
+    return int(path.rsplit("-", 1)[1])
+
+
+def save(session, saver, directory, step, max_to_keep):
+    """Write a checkpoint of `step`; delete the oldest beyond `max_to_keep`; return its path.
+
+    Raises:
+      OSError: the disk is full. What was there before is untouched.
+    """
+    temporary = os.path.join(directory, ".partial")
+    remove(temporary)
+    os.makedirs(temporary)
+    name = "{}-{}".format(PREFIX, step)
+    try:
+        saver.save(session, os.path.join(temporary, name), write_meta_graph=False, write_state=False)
+        # The index is renamed last: it is what makes a checkpoint count.
+        for file in sorted(os.listdir(temporary), key=lambda f: f.endswith(".index")):
+            os.replace(os.path.join(temporary, file), os.path.join(directory, file))
+    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError,
+            tf.errors.DataLossError) as error:
+        raise _as_os_error(error, os.path.join(directory, name)) from error
+    finally:
+        remove(temporary)
+    kept = sorted(_complete(directory))[-max_to_keep:]
+    for _, path in sorted(_complete(directory))[:-max_to_keep]:
+        _delete(path)
+    _write_state(directory, [os.path.basename(path) for _, path in kept])
+    return os.path.join(directory, name)
+
+
+def restore(session, saver, path):
+    """Restore everything the saver covers from `path`.
+
+    Raises:
+      InputError: the checkpoint does not fit the graph; the message is the first line of the reason.
+    """
+    try:
+        saver.restore(session, path)
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, tf.errors.DataLossError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError("checkpoint {} does not fit this network: {}; was the configuration changed since?".format(
+            path, reason)) from error
+
+
+def restore_pretrained(session, path, variables, exclude_scopes=(), ignore_missing_vars=False):
+    """Restore `variables` from a slim checkpoint; log and return (restored, missing, excluded) names.
+
+    Args:
+      variables: model variables, moving averages included, optimizer slots not.
+      exclude_scopes: variables under these stay as they were initialised.
+      ignore_missing_vars: allow variables that the checkpoint lacks (new layers).
+
+    Raises:
+      InputError: no checkpoint there, nothing restored, a shape differs, or something is missing and not allowed.
+    """
+    reader = _open(path)
+    shapes = reader.get_variable_to_shape_map()
+    for scope in exclude_scopes:
+        if not any(in_scope(v.op.name, scope) for v in variables):
+            raise InputError("model.checkpoint_exclude_scopes: no variable lies under {!r}".format(scope))
+    excluded = [v for v in variables if any(in_scope(v.op.name, scope) for scope in exclude_scopes)]
+    wanted = [v for v in variables if v not in excluded]
+    restored = [v for v in wanted if v.op.name in shapes]
+    missing = [v.op.name for v in wanted if v.op.name not in shapes]
+    for v in restored:
+        if list(shapes[v.op.name]) != v.shape.as_list():
+            raise InputError("{}: {} has shape {} there and {} here; exclude it with "
+                             "model.checkpoint_exclude_scopes".format(path, v.op.name, list(shapes[v.op.name]),
+                                                                      v.shape.as_list()))
+    if not restored:
+        raise InputError("{}: none of the {} variables of this network is in it{}; it holds e.g. {}".format(
+            path, len(wanted), nearest(wanted[0].op.name, shapes) if wanted else "", ", ".join(sorted(shapes)[:3])))
+    if missing and not ignore_missing_vars:
+        raise InputError("{} lacks {} of {} variables, e.g. {}; set model.ignore_missing_vars or exclude their "
+                         "scope".format(path, len(missing), len(wanted), ", ".join(missing[:3])))
+    tf.train.Saver(restored).restore(session, reader_prefix(path))
+    log.info("pretrained %s: %d variables restored, %d missing there (initialised), %d excluded (initialised)",
+             path, len(restored), len(missing), len(excluded))
+    return [v.op.name for v in restored], missing, [v.op.name for v in excluded]
+
+
+def reader_prefix(path):
+    """Return the checkpoint prefix for a prefix, an .index file, or a folder of checkpoints."""
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        found = latest(path) or tf.train.latest_checkpoint(path)
+        if found is None:
+            raise InputError("no checkpoint in {}".format(path))
+        return found
+    return re.sub(r"\.(index|data-\d+-of-\d+)$", "", path)
+
+
+def _open(path):
+    prefix = reader_prefix(path)
+    if not glob.glob(glob.escape(prefix) + "*"):
+        raise InputError("no checkpoint {}; give a Saver prefix, its .index file or a folder".format(path))
+    try:
+        return tf.train.NewCheckpointReader(prefix)
+    except Exception as error:  # TensorFlow raises RuntimeError, ValueError or its own, by version.
+        raise InputError("{} cannot be read as a checkpoint: {}".format(path, str(error).split("\n")[0])) from error
+
+
+def _complete(directory):
+    """Yield (step, prefix) of every checkpoint whose index and values are there."""
+    for index in glob.glob(os.path.join(glob.escape(directory), PREFIX + "-*.index")):
+        prefix = index[:-len(".index")]
+        if re.search(r"-\d+$", prefix) and glob.glob(glob.escape(prefix) + ".data-*"):
+            yield step_of(prefix), prefix
+
+
+def _delete(path):
+    remove(path + ".index")  # first: without an index the rest no longer counts as a checkpoint
+    for file in glob.glob(glob.escape(path) + ".data-*"):
+        remove(file)
+
+
+def _write_state(directory, names):
+    """Write TensorFlow's own `checkpoint` file, with relative names so that the run can be moved."""
+    lines = ['model_checkpoint_path: "{}"'.format(names[-1])]
+    lines += ['all_model_checkpoint_paths: "{}"'.format(name) for name in names]
+    write_text(os.path.join(directory, "checkpoint"), "\n".join(lines) + "\n")
+
+
+def _as_os_error(error, path):
+    text = str(error)
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if os.strerror(number) in text:
+            return OSError(number, os.strerror(number), path)
+    return error

@@ -1,0 +1,162 @@
+"""The training loop: build the graph, restore or initialise, step, log, save.
+
+Step t's batch and its augmentation are a pure function of (seed, t), and a checkpoint holds the weights, the
+optimizer's slots and the step. So a run that is killed and started again goes on as if nothing had happened.
+"""
+import contextlib
+import logging
+import math
+import os
+import signal
+import time
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.progress import progress
+from slim_retrieval.common.tensorflow import slim, tf
+from slim_retrieval.datasets.pipeline import training_batches
+from slim_retrieval.training import checkpoints, schedules
+from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
+from slim_retrieval.training.optimizers import build_optimizer
+from slim_retrieval.training.towers import add_weight_decay, build_towers, decayed_variables
+
+log = logging.getLogger(__name__)
+
+
+def train(run, options, loader, num_classes):
+    """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
+
+    Args:
+      run: the run's folder.
+      options: the whole configuration as plain dicts.
+      loader: datasets.loader.BatchLoader over the training images.
+      num_classes: {label column: classes} of the logits layers.
+
+    Raises:
+      InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
+    """
+    directory = os.path.join(run, "checkpoints")
+    newest = checkpoints.latest(directory)
+    first_step = checkpoints.step_of(newest) if newest else 0
+    if first_step >= options["training"]["steps"]:
+        log.info("already trained: %s is at step %d of %d", newest, first_step, options["training"]["steps"])
+        return newest
+    devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
+    with tf.Graph().as_default():
+        tf.set_random_seed(options["run"]["seed"])
+        fetches = _build(options, loader, num_classes, devices, first_step)
+        saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
+        with open_session(devices) as session:
+            _start(session, saver, newest, options["model"])
+            return _step(session, saver, fetches, run, options["training"], first_step, loader)
+
+
+def _build(options, loader, num_classes, devices, first_step):
+    """Build input, towers and train op; return {name: what to fetch}."""
+    training, data = options["training"], options["data"]
+    with tf.device(VARIABLE_DEVICE):
+        images, labels = training_batches(
+            loader, first_step, training["steps"], data["crop_padding"], data["flip"],
+            options["run"]["seed"], data["workers"], data["prefetch"])
+    size, batch = options["model"]["image_size"], training["classes_per_batch"] * training["images_per_class"]
+    images.set_shape([batch, size, size, 3])
+    for column in labels.values():
+        column.set_shape([batch])
+    towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
+                          training["loss_scope"], options["model"]["trainable_scopes"])
+    with tf.device(VARIABLE_DEVICE):
+        global_step = tf.train.get_or_create_global_step()
+        rate = schedules.learning_rate(training["schedule"], global_step)
+        optimizer = build_optimizer(training["optimizer"], rate, training["momentum"])
+        gradients = add_weight_decay(towers.gradients, training["weight_decay"])
+        if training["clip_norm"]:
+            clipped, _ = tf.clip_by_global_norm([g for g, _ in gradients], training["clip_norm"])
+            gradients = list(zip(clipped, [v for _, v in gradients]))
+        # Update ops: without them batch norm's averages would stay where they started. Gradients: an update changes a
+        # variable in place, so all backward passes must have read it before the first one is applied (tf.gradients
+        # alone does not gate; without this barrier the same seed gives other weights each time).
+        with tf.control_dependencies(towers.update_ops + [g for g, _ in gradients]):
+            train_op = optimizer.apply_gradients(gradients, global_step=global_step)
+    variables = [v for _, v in gradients]
+    log.info("%d trainable variables; weight decay %g on %d of them (weights of convolutions and dense layers), "
+             "added once; %d batch-norm updates a step", len(variables), training["weight_decay"],
+             len(decayed_variables(variables)), len(towers.update_ops))
+    return {"train": train_op, "loss": towers.loss, "scalars": dict(towers.scalars, learning_rate=rate)}
+
+
+def _start(session, saver, newest, model):
+    """Initialise, then restore the run's newest checkpoint or else the pretrained one."""
+    session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    if newest:
+        checkpoints.restore(session, saver, newest)
+        log.info("resumed from %s: all %d variables restored", newest, len(tf.global_variables()))
+    elif model["checkpoint_path"]:
+        # Model variables hold the moving averages too, and none of the optimizer's slots.
+        checkpoints.restore_pretrained(session, model["checkpoint_path"], slim.get_model_variables(),
+                                       model["checkpoint_exclude_scopes"], model["ignore_missing_vars"])
+    else:
+        log.info("training from random weights (model.checkpoint_path is empty)")
+
+
+def _step(session, saver, fetches, run, training, first_step, loader):
+    """Run the steps; return the last checkpoint's path."""
+    directory = os.path.join(run, "checkpoints")
+    path, last = None, training["steps"]
+    writer = tf.summary.FileWriter(os.path.join(run, "logs"))
+    bar = progress(total=last, initial=first_step, what="training", unit="step")
+    with _sigterm() as terminated, contextlib.closing(writer), contextlib.closing(bar):
+        since, clock = first_step, time.time()
+        for step in range(first_step + 1, last + 1):
+            logging_step = step % training["log_every_steps"] == 0 or step == last
+            wanted = {"train": fetches["train"], "loss": fetches["loss"]}
+            if logging_step:
+                wanted["scalars"] = fetches["scalars"]
+            values = _run(session, wanted, loader)
+            if not math.isfinite(values["loss"]):
+                raise InputError("the loss is {} at step {}; {}; lower training.schedule.learning_rate, or set "
+                                 "training.clip_norm".format(values["loss"], step, _kept(directory)))
+            if logging_step:
+                scalars = dict(values["scalars"], loss=values["loss"],
+                               steps_per_second=(step - since) / max(time.time() - clock, 1e-9))
+                _write_events(writer, step, scalars)
+                bar.set_postfix(loss="{:.4f}".format(values["loss"]),
+                                rate="{:.3g}".format(scalars["learning_rate"]), refresh=False)
+                since, clock = step, time.time()
+            bar.update(1)
+            if step % training["save_every_steps"] == 0 or step == last or terminated:
+                path = checkpoints.save(session, saver, directory, step, training["max_to_keep"])
+            if terminated:
+                log.warning("asked to stop (SIGTERM): saved %s; the same command goes on from there", path)
+                raise SystemExit(0)
+    log.info("trained to step %d, loss %.4f: %s", last, values["loss"], path)
+    return path
+
+
+def _run(session, wanted, loader):
+    """Run one step; an error of the input pipeline comes out as the reader's own one line."""
+    try:
+        return session.run(wanted)
+    except tf.errors.OpError:
+        if loader.failure is not None:
+            raise loader.failure from None
+        raise
+
+
+def _kept(directory):
+    newest = checkpoints.latest(directory)
+    return "{} is kept".format(newest) if newest else "nothing was saved yet"
+
+
+def _write_events(writer, step, scalars):
+    values = [tf.Summary.Value(tag=name, simple_value=float(value)) for name, value in sorted(scalars.items())]
+    writer.add_summary(tf.Summary(value=values), step)
+
+
+@contextlib.contextmanager
+def _sigterm():
+    """Yield a list that becomes non-empty when SIGTERM arrives."""
+    arrived = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    try:
+        yield arrived
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,141 @@
+"""One model on several devices: the batch is split, gradients are averaged, variables are shared.
+
+`loss_scope` says what a loss sees. `tower`: each tower mines in its own slice of the batch and the gradients are
+averaged. `global`: the embeddings of all towers are gathered and one loss is taken over the whole batch.
+"""
+from collections import namedtuple
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.losses.factory import total_loss
+from slim_retrieval.losses.watch import embedding_statistics
+from slim_retrieval.nets.model import build_model
+from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
+
+# loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's.
+Towers = namedtuple("Towers", "loss scalars gradients update_ops")
+
+
+def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=()):
+    """Build every tower, the loss and its averaged gradients in the current graph.
+
+    Args:
+      images: float32 [B, S, S, 3], raw RGB; B must divide by the number of towers.
+      labels: {column: int32 [B]}.
+      devices: a device string for each tower.
+      model_options: dict of ModelConfig; losses: list of dicts of LossConfig.
+      num_classes: {label column: classes} of the logits layers.
+      loss_scope: "tower" or "global".
+      trainable_scopes: train only variables under these; empty: all.
+
+    Returns:
+      Towers.
+    """
+    image_slices = split_batch(images, len(devices))
+    label_slices = [dict(zip(labels, parts)) for parts in zip(*(split_batch(v, len(devices)) for v in labels.values()))]
+    models, scopes = [], []
+    for number, device in enumerate(devices):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
+                tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
+            models.append(build_model(image_slices[number], model_options, num_classes, is_training=True))
+            scopes.append(scope)
+    variables = trainable_variables(trainable_scopes)
+    # Each tower builds update ops of the same averages; one tower's are enough and do not race.
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scopes[0])
+    if loss_scope == "global":
+        loss, scalars, gradients = _global_loss(models, label_slices, losses, variables)
+    else:
+        loss, scalars, gradients = _tower_losses(models, label_slices, losses, variables, devices, scopes)
+    return Towers(loss, scalars, gradients, update_ops)
+
+
+def split_batch(tensor, parts):
+    """Return `parts` slices of equal length along the batch. The batch's size must be known and divide evenly."""
+    size = int(tensor.shape[0])
+    if size % parts:
+        raise InputError("a batch of {} does not divide among {} towers".format(size, parts))
+    return tf.split(tensor, parts)
+
+
+def trainable_variables(scopes=()):
+    """Return the trainable variables, or those under `scopes`.
+
+    A scope takes whole path components: `block1` does not take `block10/weights`.
+
+    Raises:
+      InputError: a scope matches nothing.
+    """
+    variables = tf.trainable_variables()
+    if not scopes:
+        return variables
+    for scope in scopes:
+        if not any(in_scope(v.op.name, scope) for v in variables):
+            raise InputError("model.trainable_scopes: no trainable variable lies under {!r}; there are e.g. {}".format(
+                scope, ", ".join(v.op.name for v in variables[:3])))
+    return [v for v in variables if any(in_scope(v.op.name, scope) for scope in scopes)]
+
+
+def in_scope(name, scope):
+    """Return whether the variable `name` is `scope` or lies under it."""
+    scope = scope.rstrip("/")
+    return name == scope or name.startswith(scope + "/")
+
+
+def average_gradients(tower_gradients, variables):
+    """Return [(mean gradient, variable)], matched by variable; variables no tower depends on are left out.
+
+    Args:
+      tower_gradients: for each tower a list of gradients (or None), in the order of `variables`.
+    """
+    averaged = []
+    for gradients, variable in zip(zip(*tower_gradients), variables):
+        present = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+        if present:
+            # Divided by all towers: one that does not depend on the variable has a gradient of zero.
+            averaged.append((tf.add_n(present) / float(len(gradients)), variable))
+    return averaged
+
+
+def decayed_variables(variables):
+    """Return those that weight decay acts on: `weights` of convolutions and dense layers.
+
+    Not biases, batch norm, or depthwise filters (few weights each; decaying them costs accuracy, as in MobileNet's
+    published training).
+    """
+    return [v for v in variables if v.op.name.split("/")[-1] == "weights"]
+
+
+def add_weight_decay(gradients, weight_decay):
+    """Return the gradients plus weight_decay * variable, added once, after averaging over towers."""
+    decayed = {v.op.name for v in decayed_variables([v for _, v in gradients])}
+    return [(g + weight_decay * v if v.op.name in decayed else g, v) for g, v in gradients]
+
+
+def _tower_losses(models, label_slices, losses, variables, devices, scopes):
+    tower_gradients, tower_loss, tower_scalars = [], [], []
+    for model, labels, device, scope in zip(models, label_slices, devices, scopes):
+        with tf.device(tower_device(device)), tf.name_scope(scope):
+            loss, scalars = _loss(model.embedding, model.raw, model.logits, labels, losses)
+            tower_gradients.append(tf.gradients(loss, variables))
+        tower_loss.append(loss)
+        tower_scalars.append(scalars)
+    with tf.device(VARIABLE_DEVICE):
+        scalars = {name: tf.add_n([s[name] for s in tower_scalars]) / float(len(models)) for name in tower_scalars[0]}
+        return tf.add_n(tower_loss) / float(len(models)), scalars, average_gradients(tower_gradients, variables)
+
+
+def _global_loss(models, label_slices, losses, variables):
+    with tf.device(VARIABLE_DEVICE):
+        embedding, raw = (tf.concat([getattr(m, name) for m in models], 0) for name in ("embedding", "raw"))
+        logits = {c: tf.concat([m.logits[c] for m in models], 0) for c in models[0].logits}
+        labels = {c: tf.concat([part[c] for part in label_slices], 0) for c in label_slices[0]}
+        loss, scalars = _loss(embedding, raw, logits, labels, losses)
+        # Colocated: each tower's backward pass runs where its forward pass ran.
+        gradients = tf.gradients(loss, variables, colocate_gradients_with_ops=True)
+        return loss, scalars, average_gradients([gradients], variables)
+
+
+def _loss(embedding, raw, logits, labels, losses):
+    loss, scalars = total_loss(losses, embedding, logits, labels)
+    statistics = embedding_statistics(embedding, labels[losses[0]["label"]], raw)
+    return loss, dict(scalars, **statistics)
