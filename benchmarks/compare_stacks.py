@@ -39,7 +39,8 @@ def main(argv=None):
     parser.add_argument("--extract", nargs=2, metavar=("FOLDER", "NAME"), help=argparse.SUPPRESS)  # the processes
     flags = parser.parse_args(argv)
     if flags.extract:
-        return extract(*flags.extract)
+        extract(*flags.extract)
+        return
     if not flags.other:
         raise InputError("which other interpreter? give --other PYTHON, such as .venv37/bin/python")
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +52,8 @@ def main(argv=None):
         differences = {name: compare(os.path.join(folder, name)) for name in CASES}
     for name, difference in differences.items():
         print("{:<22}{:.1e}  {}".format(name, difference, "ok" if difference <= LIMIT else "ABOVE {}".format(LIMIT)))
-    return sys.exit(0 if max(differences.values()) <= LIMIT else 1)
+    if max(differences.values()) > LIMIT:
+        sys.exit(1)
 
 
 def write_case(folder, name):

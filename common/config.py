@@ -136,7 +136,7 @@ def _merge(config, values, where):
 def _override(config, key, text):
     where, kind = "--{}: ".format(key), fields.find(key)
     if kind is None:
-        raise InputError("unknown key {}{}".format(key, nearest(key, fields.known_keys(key))))
+        raise InputError("{}unknown key{}".format(where, nearest(key, fields.known_keys(key))))
     try:
         # Text stays text: --run.name 2020 names a run, it is no number.
         value = text if kind is str else config_file.loads(text, kind)

@@ -59,8 +59,9 @@ class FeatureWriter:
         if features.ndim != 2 or features.shape[1] != self._width:
             raise ValueError("expected features [m, {}], got {}".format(self._width, list(features.shape)))
         norms = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
-        if not (np.isfinite(norms).all() and (norms > 0).all()):
-            bad = int(np.flatnonzero(~(np.isfinite(norms) & (norms > 0)).ravel())[0])
+        wrong = ~np.isfinite(norms) | (norms == 0)
+        if wrong.any():
+            bad = int(np.flatnonzero(wrong)[0])
             raise InputError("the network gives a feature of length {} for row {} of {}; were its weights "
                              "trained to NaN?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
         self._file.write((features / norms).astype(np.float32).tobytes())

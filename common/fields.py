@@ -112,7 +112,7 @@ def check_types(kind, value, key="", where=""):
         for name, below in value.items():
             dotted = "{}.{}".format(key, name) if key else str(name)
             if name not in types(kind):
-                raise InputError("{}unknown key {}{}".format(where, dotted, _advice(str(name), dotted)))
+                raise InputError("{}{}: unknown key{}".format(where, dotted, _advice(str(name), dotted)))
             if not (key == "" and name == "provenance" and below is None):
                 check_types(types(kind)[name], below, dotted, where)
     elif is_list(kind):

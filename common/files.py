@@ -54,7 +54,7 @@ def read_json(path):
         try:
             return json.load(stream)
         except ValueError as error:  # not JSON or not UTF-8
-            raise InputError("{} is damaged ({}); delete it or put the right file in its place".format(
+            raise InputError("{} is not valid JSON ({}); delete it or put the right file in its place".format(
                 path, error)) from error
 
 

@@ -1,5 +1,6 @@
 """What ran where: versions, seconds and peak memory, as they are recorded beside every result."""
 import importlib.util
+import os
 import platform
 import resource
 import sys
@@ -20,6 +21,12 @@ def versions():
 
 def peak_memory_mb():
     """Return the largest resident size of this process so far, in MB (10^6 bytes)."""
+    # Linux hands ru_maxrss on to a new program: it may be the peak of whoever started this one. VmHWM is our own.
+    if os.path.exists("/proc/self/status"):
+        with open("/proc/self/status") as stream:
+            for line in stream:
+                if line.startswith("VmHWM:"):
+                    return int(int(line.split()[1]) * 1024 / 1e6)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)  # macOS counts bytes, Linux KiB
 

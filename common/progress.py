@@ -1,4 +1,5 @@
 """Progress with rate and time left: a bar on a terminal, a plain line every so often elsewhere."""
+import os
 import sys
 import time
 
@@ -15,10 +16,15 @@ def progress(iterable=None, total=None, what="", unit="it", initial=0):
       unit: what is counted, such as "img".
       initial: how much was already done before this process (a resumed step).
     """
-    if sys.stderr.isatty():
+    if _on_terminal():
         return tqdm(iterable, total=total, desc=what, unit=unit, initial=initial, dynamic_ncols=True,
                     smoothing=0.1, unit_scale=unit != "step")
     return _PlainLines(iterable, total=total, desc=what, unit=unit, initial=initial)
+
+
+def _on_terminal():
+    # Containers give out terminals without a width; a bar has no room there.
+    return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
 
 
 class _PlainLines(tqdm):

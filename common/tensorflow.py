@@ -2,7 +2,7 @@
 
 `tf` is `tensorflow.compat.v1` in graph mode and `slim` is tf_slim, on TensorFlow 1.15 and on 2.15-2.21 alike.
 tf-slim 1.1.0 calls Keras' legacy layers, which TensorFlow >= 2.13 no longer finds at their public path; tf_keras
-still ships them, so they are put back where tf_slim looks. Networks are `slim.nets.<name>`.
+still ships them, so they are put back where tf_slim looks, and so is the class Tensor. Networks are `slim.nets.<name>`.
 """
 import contextlib
 import importlib
@@ -49,6 +49,7 @@ def _import_both():
     if tensorflow.__version__.startswith("2."):
         v1.disable_v2_behavior()
         _restore_legacy_layers()
+        _restore_tensor(v1)
     import tf_slim
     import tf_slim.nets  # so that slim.nets.resnet_v1 is there
     return v1, tf_slim
@@ -62,6 +63,13 @@ def _restore_legacy_layers():
     for name in _LAYERS:
         sys.modules["tf_keras.legacy_tf_layers." + name] = importlib.import_module(
             "tf_keras.src.legacy_tf_layers." + name)
+
+
+def _restore_tensor(v1):
+    """Put the class Tensor back where tf_slim looks: its batch_norm of [batch, width] fails without."""
+    from tensorflow.python.framework import ops
+    if not hasattr(ops, "Tensor"):
+        ops.Tensor = v1.Tensor
 
 
 @contextlib.contextmanager

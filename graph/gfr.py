@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common.progress import progress
 from slim_retrieval.common.schema import GFRConfig
 from slim_retrieval.graph import features, gfr_file, gfr_layer, knn
 
@@ -39,10 +40,10 @@ class GFR:
     def __init__(self, seed=0, block=4096, **fields):
         self.seed, self.block = int(seed), int(block)
         self.options = _options(fields)
-        self.weights_, self.report_ = None, {}
+        self.weights_, self.gallery_, self.report_ = None, None, {}
 
     def learn(self, train, labels, neighbors=None):
-        """Train the weights on labelled features; return self.
+        """Train the weights on labelled features; return self. A gallery must be fitted after it.
 
         Args:
           train: float [n, d], unit rows; may be memory-mapped.
@@ -63,6 +64,7 @@ class GFR:
             raise InputError("GFR learns from classes: the labels hold {}, at least 2 are needed".format(len(classes)))
         near = self._near(train, neighbors)
         self.weights_, self.report_ = gfr_training.train(train, near, labels, self.options, self.seed)
+        self.gallery_ = None  # it would be of the weights before
         return self
 
     def fit(self, gallery, neighbors=None, labels=None):
@@ -73,17 +75,18 @@ class GFR:
           neighbors: as for `learn`, among `gallery`.
           labels: ignored; other methods take them.
 
+        Memory, beside the gallery itself: an [n, d] float32 for each layer and one more, and the graph [n, k].
+
         Raises:
           InputError: no weights yet, widths that differ, neighbours that do not fit.
         """
         gallery = self._trained(gallery, "gallery")
         near = self._near(gallery, neighbors)
-        self._inputs = [gallery]  # x of each layer: queries aggregate from these
-        pieces = [gallery]
+        pieces, inputs = [gallery], [gallery]
         for weights in self.weights_:
-            pieces.append(self._propagate(self._inputs[-1], near, weights))
-            self._inputs.append(self._handed_on(pieces[-1]))
-        self._inputs.pop()
+            pieces.append(self._propagate(inputs[-1], near, weights))
+            inputs.append(self._handed_on(pieces[-1]))
+        self._inputs = inputs[:-1]  # x of each layer: queries aggregate from these
         self.gallery_ = self._feature(pieces)
         return self
 
@@ -99,7 +102,7 @@ class GFR:
           neighbors: ids int [q, m] in the gallery, best first, -1 pads. None: searched.
           alone: treat all queries as without neighbours.
         """
-        if not hasattr(self, "gallery_"):
+        if self.gallery_ is None:
             raise InputError("GFR has no gallery yet; call fit first")
         queries = self._trained(queries, "query")
         gallery, k = self._inputs[0], self.options.neighbors
@@ -157,12 +160,12 @@ class GFR:
         return [slice(first, min(first + self.block, n)) for first in range(0, n, self.block)]
 
     def _propagate(self, rows, near, weights):
-        """Return h of every row of `rows`, float32 [n, d]."""
+        """Return h of every row of `rows`, float32 [n, d]. x P is computed once a node, then gathered."""
         projected = np.empty(rows.shape, np.float32)
-        for b in self._blocks(len(rows)):
+        for b in progress(self._blocks(len(rows)), what="GFR: projecting", unit="block"):
             projected[b] = np.asarray(rows[b], np.float32) @ weights.P
         h = np.empty(rows.shape, np.float32)
-        for b in self._blocks(len(rows)):
+        for b in progress(self._blocks(len(rows)), what="GFR: aggregating", unit="block"):
             own = np.arange(b.start, b.stop)
             member = gfr_layer.members(own, near[b], self.options.concate)
             h[b] = gfr_layer.layer(rows, projected, own, member, weights.W, self.options)

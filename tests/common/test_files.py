@@ -125,7 +125,7 @@ def test_json_of_numpy_values(tmp_path):
 def test_damaged_json_is_bad_input(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="x.json is damaged .*; delete it or put the right file in its place"):
+    with pytest.raises(InputError, match="x.json is not valid JSON .*; delete it or put the right file in its place"):
         files.read_json(str(path))
 
 

@@ -32,6 +32,16 @@ print(before, during, peak_memory_mb())
     assert after >= during
 
 
+def test_peak_memory_is_not_that_of_the_program_that_started_this_one():
+    script = """
+import subprocess, sys
+block = b"x" * 300000000
+print(subprocess.check_output([sys.executable, "-c",
+                               "from slim_retrieval.common import machine; print(machine.peak_memory_mb())"]).decode())
+"""
+    assert 3 < int(subprocess.check_output([sys.executable, "-c", script])) < 100
+
+
 def test_have():
     assert machine.have("numpy") and not machine.have("no_such_module_at_all")
 

@@ -150,6 +150,13 @@ def test_same_seed_same_weights_and_nothing_is_changed():
         np.testing.assert_array_equal(array, copy)
 
 
+def test_learning_again_asks_for_fit_again():
+    x, labels = clusters(64, seed=0)
+    model = GFR(epochs=1).learn(x, labels).fit(x).learn(x, labels)
+    with pytest.raises(InputError, match="call fit first"):
+        model.transform(x)
+
+
 @pytest.mark.parametrize("loss", ["class", "classRank", "classBatch"])
 def test_memory_maps_text_labels_singletons_and_a_last_batch_of_one(loss, tmp_path):
     x, _ = clusters(65, seed=0)  # 64 + 1

@@ -78,13 +78,23 @@ def test_two_towers_share_their_variables(options, load_random):
                     tf.name_scope("tower_{}".format(number)):
                 models.append(build_model(images, options(**SMALL), {"label": 4}))
         assert len(names()) == len(set(names())) == TRUNK + 2
-        assert not [name for name in names() if "_1/weights" in name and "conv" not in name]
+        assert {"embedding/weights", "embedding/biases", "logits/label/weights", "logits/label/biases"} == {
+            name for name in names() if not name.startswith("small_cnn/")}
         load_random(session)
         one, two = session.run([model.logits["label"] for model in models], {images: IMAGES})
         np.testing.assert_array_equal(one, two)
         for number, model in enumerate(models):
             assert sorted(model.end_points) == ["embedding", "stage_1", "stage_2", "stage_3"]
             assert {t.name.split("/")[0] for t in model.end_points.values()} == {"tower_{}".format(number)}
+
+
+@pytest.mark.parametrize("network, trunk", [("small_cnn", 30), ("mobilenet_v2", 260)])
+def test_branches_in_one_scope_share_their_variables(options, network, trunk):
+    # Siamese branches: here a layer without a scope of its own becomes fully_connected_1.
+    with tf.Graph().as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        for _ in range(2):
+            build_model(placeholder(), options(**dict(SMALL, network=network)), {"label": 4})
+        assert len(tf.global_variables()) == trunk + 4
 
 
 def test_update_ops(options):

@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_divide_is_an_error_with_both_numbers():
 
 def test_a_device_that_is_not_there_is_named():
     with tf.Graph().as_default():
-        with pytest.raises(InputError, match="tower 0 is to run on /gpu:3, which this machine does not have; it has .*CPU:0"):
+        with pytest.raises(InputError, match="tower 0 is to run on /gpu:3, which this machine .* has .*CPU:0"):
             open_session(["/gpu:3"])
         with pytest.raises(InputError, match="'gpu' is not a device"):
             open_session(["gpu"])
