@@ -20,7 +20,7 @@ def read(path):
       InputError: missing, unreadable, not YAML, a key that stands twice, or no sections.
     """
     if not os.path.isfile(path):
-        raise InputError("no config file {!r}; give an existing YAML file with --config".format(path))
+        raise InputError("no config file {}; give an existing YAML file with --config".format(path))
     try:
         with open(path, encoding="utf-8") as stream:
             value = loads(stream, Config)

@@ -251,7 +251,7 @@ def test_the_second_of_two_sections_is_located(yaml_file, refused):
 
 @pytest.mark.parametrize("path", ["nope.yaml", "", os.sep])
 def test_missing_file(refused, path):
-    assert refused(["--config", path]) == "no config file {!r}; give an existing YAML file with --config".format(path)
+    assert refused(["--config", path]) == "no config file {}; give an existing YAML file with --config".format(path)
 
 
 # What is refused: values, from a file and by flag alike.
