@@ -22,6 +22,9 @@ import zlib
 
 from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.common.files import replacing, write_text
+from slim_retrieval.common.logs import start_logging
+
+log = logging.getLogger(__name__)
 
 CLASS_NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 SHA256 = {
@@ -70,7 +73,7 @@ def fetch(path=None, cache=None):
                 return cache, name
             except _Failed as error:
                 tried.append("{}: {}".format(name, error))
-                logging.info("Fashion-MNIST not from %s", tried[-1])
+                log.info("Fashion-MNIST not from %s", tried[-1])
     raise InputError("Fashion-MNIST could not be had; tried {}. Put the four files somewhere and name the folder with "
                      "--path".format("; ".join("({}) {}".format(i + 1, t) for i, t in enumerate(tried))))
 
@@ -83,7 +86,7 @@ def main(argv=None):
     parser.add_argument("--path", metavar="DIR", help="folder that holds the four IDX files already (.gz or not)")
     parser.add_argument("--cache", metavar="DIR", help="where to put them (default: {})".format(default_cache()))
     arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    start_logging()
     folder, origin = fetch(arguments.path, arguments.cache)
     print("Fashion-MNIST from {}\nis in {}\nuse it with: --data.reader idx --data.path {} --data.train.source train "
           "--data.query.source t10k".format(origin, folder, folder))
@@ -157,7 +160,7 @@ def _is_complete(cache):
         for name in SHA256:
             _verified(cache, name)
     except _Failed as error:
-        logging.info("not yet in the cache: %s", error)
+        log.info("not yet in the cache: %s", error)
         return False
     return True
 

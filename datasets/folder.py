@@ -11,6 +11,8 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.images import SUFFIXES, decode
 from slim_retrieval.datasets.table import ImageTable
 
+log = logging.getLogger(__name__)
+
 
 def read_folder(path):
     """Return the ImageTable of a folder of class folders; classes and files are sorted by name.
@@ -36,7 +38,7 @@ def read_folder(path):
         ignored += others
     _check_names(paths)
     if ignored:
-        logging.info("%s: ignored %d files that are not images in a class folder (%s are)", path, ignored,
+        log.info("%s: ignored %d files that are not images in a class folder (%s are)", path, ignored,
                      " ".join(SUFFIXES))
     return ImageTable(paths, {"label": labels}, lambda i: decode(paths[i]))
 

@@ -8,6 +8,8 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.images import resize
 from slim_retrieval.datasets.table import UnreadableImage
 
+log = logging.getLogger(__name__)
+
 
 class BatchLoader:
     """Loads the batches that a sampler names. Safe to call from several threads.
@@ -77,5 +79,5 @@ class BatchLoader:
                 self._unreadable[row] = error.reason
                 count = len(self._unreadable)
             if is_new:
-                logging.warning("%s; another image of its class takes its place (%d unreadable so far)", error, count)
+                log.warning("%s; another image of its class takes its place (%d unreadable so far)", error, count)
             return None

@@ -10,6 +10,8 @@ from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.images import resize
 from slim_retrieval.datasets.table import UnreadableImage
 
+log = logging.getLogger(__name__)
+
 _BATCHES_AHEAD = 3  # image_batches: batches in work while one is used
 
 # In TensorFlow 1.15, AutoGraph reaches through a map function into the loader's plain Python and all that it calls,
@@ -142,7 +144,7 @@ def _collect(rows, futures, skip_unreadable):
             kept.append(row)
             images.append(result)
         elif skip_unreadable:
-            logging.warning("%s; left out", result)
+            log.warning("%s; left out", result)
         else:
             raise UnreadableImage(result.path, result.reason + "; repair it, or leave such images out with "
                                   "--extraction.skip_unreadable true") from result

@@ -11,6 +11,8 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 
+log = logging.getLogger(__name__)
+
 _CLASSES, _IMAGES = 0, 1  # keep the random streams of classes and of images apart
 
 
@@ -111,5 +113,5 @@ def _cycle_length(count, group):
 def _log_small_classes(sizes, images_per_class):
     small, single = int((sizes < images_per_class).sum()), int((sizes == 1).sum())
     if small:
-        logging.warning("%d of %d classes have fewer than training.images_per_class = %d images (%d have one): their "
+        log.warning("%d of %d classes have fewer than training.images_per_class = %d images (%d have one): their "
                         "images repeat within a batch", small, len(sizes), images_per_class, single)

@@ -139,7 +139,7 @@ def add_truncated_jpeg(path):
 def test_as_a_user_runs_it(project, made):
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "32 variables restored" in done.stderr and "query: 7 features of width 5" in done.stderr
+    assert "27 variables restored" in done.stderr and "query: 7 features of width 5" in done.stderr
     for split in SPLITS:  # 7 and 5 images in batches of 3
         meta = check(split, made)
         assert {key: meta[key] for key in ("split", "checkpoint", "preprocessing", "end_point", "pooling", "whitening",
@@ -324,4 +324,4 @@ def test_checkpoint_of_another_network(project, capsys):
     path = project / "runs" / "demo" / "checkpoints" / "model.json"
     path.write_text(path.read_text().replace('"depth_multiplier": 0.125', '"depth_multiplier": 0.25'))
     line = failure(capsys, "--model.depth_multiplier", "0.25")
-    assert "small_cnn/conv_1_1/weights has shape [3, 3, 3, 4] there and [3, 3, 3, 8] here" in line
+    assert "small_cnn/conv_1_1/weights has shape [3, 3, 3, 3] there and [3, 3, 3, 6] here" in line

@@ -49,8 +49,7 @@ def save(session, saver, directory, step, max_to_keep):
         # The index is renamed last: it is what makes a checkpoint count.
         for file in sorted(os.listdir(temporary), key=lambda f: f.endswith(".index")):
             os.replace(os.path.join(temporary, file), os.path.join(directory, file))
-    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError, tf.errors.UnknownError,
-            tf.errors.DataLossError) as error:
+    except (tf.errors.OpError, OSError) as error:
         raise _as_os_error(error, os.path.join(directory, name)) from error
     finally:
         remove(temporary)
@@ -155,6 +154,7 @@ def _write_state(directory, names):
 
 
 def _as_os_error(error, path):
+    """Return a full disk as an OSError that says so; Saver hands it on as text inside an error of its own."""
     text = str(error)
     for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         if os.strerror(number) in text:

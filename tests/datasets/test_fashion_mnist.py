@@ -184,7 +184,8 @@ def test_the_command_says_where_the_files_are(tmp_path, capsys):
     with pytest.raises(SystemExit) as info:
         fashion_mnist.main(["--cache", str(tmp_path / "d")])
     assert info.value.code == 2
-    assert capsys.readouterr().err.startswith("error: Fashion-MNIST could not be had; tried (1) the installed")
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert last.startswith("error: Fashion-MNIST could not be had; tried (1) the installed")
 
 
 def test_the_default_cache_lies_under_home(monkeypatch):

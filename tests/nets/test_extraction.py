@@ -41,7 +41,7 @@ def one_line(error):
 def test_equals_the_training_graph_in_inference_mode(trained, options):
     with FeatureNetwork(trained[0], options(**SMALL)) as network:
         features = network(IMAGES)
-        assert network.width == 4 and network.restored == 32
+        assert network.width == 4 and network.restored == 27
         assert features.dtype == np.float32
         np.testing.assert_allclose(features, trained[1]["embedding"], rtol=1e-5, atol=1e-6)
         # One by one: an image's feature does not depend on the others in its batch.
@@ -53,14 +53,14 @@ def test_equals_the_training_graph_in_inference_mode(trained, options):
 def test_other_end_points_are_pooled_as_asked(trained, options, end_point, pooling, axis):
     with FeatureNetwork(trained[0], options(**SMALL), end_point, pooling) as network:
         expected = getattr(trained[1]["stage_2"], axis)(axis=(1, 2))
-        assert network.width == 8
+        assert network.width == 6
         np.testing.assert_allclose(network(IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("end_point, expected", [
     ("stage_5", "unknown end point stage_5 (did you mean stage_"),
     ("small_cnn/conv_1_1/weights:0", "small_cnn/conv_1_1/weights:0 is the same for all images"),
-    ("small_cnn/conv_1_1/BatchNorm/gamma:0", "small_cnn/conv_1_1/BatchNorm/gamma:0 has shape (4,)"),
+    ("small_cnn/conv_1_1/BatchNorm/gamma:0", "small_cnn/conv_1_1/BatchNorm/gamma:0 has shape (3,)"),
 ])
 def test_end_points_that_are_no_features(trained, options, end_point, expected):
     with pytest.raises(InputError) as error:
@@ -73,7 +73,7 @@ def test_checkpoint_of_another_width(trained, options):
         FeatureNetwork(trained[0], options(**dict(SMALL, depth_multiplier=0.25)))
     message = one_line(error)
     assert message.startswith("checkpoint {} does not fit this network: ".format(trained[0]))
-    assert "[3, 3, 3, 4]" in message and "[3, 3, 3, 8]" in message and "small_cnn/conv_1_1/weights" in message
+    assert "[3, 3, 3, 3]" in message and "[3, 3, 3, 6]" in message and "small_cnn/conv_1_1/weights" in message
 
 
 def test_checkpoint_of_another_network(trained, options):

@@ -66,7 +66,7 @@ def test_towers_share_variables_and_one_tower_updates_batch_norm():
     _, two, updates_of_two = compute(["/cpu:0", "/cpu:1"], SOFTMAX, freeze=False)
     assert set(one) == set(two)
     assert not [name for name in two if "_1/" in name and "conv" not in name]
-    assert updates_of_one == updates_of_two == 12  # mean and variance of six batch norms
+    assert updates_of_one == updates_of_two == 10  # mean and variance of five batch norms
 
 
 def test_weight_decay_is_added_once_whatever_the_number_of_towers():
