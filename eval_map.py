@@ -68,7 +68,7 @@ def evaluate_run(run, flags, config):
         rankings[name], results[name] = run_results.evaluate(path, truth, config.evaluation, about)
     skipped = next(iter(results.values()))["num_queries_without_positives"]
     text = caption.of_run(config.data, truth, config.evaluation.ap, skipped, run_results.read_train_index(run),
-                          config.evaluation.validation_queries if flags.validation else None)
+                          config.evaluation.validation_queries if flags.validation else None, config.evaluation.note)
     for name, result in results.items():
         run_results.write(os.path.join(base, "results", name + ".json"), result, text)
     files.write_text(os.path.join(base, "results", "table.md"), table.markdown(results, text))

@@ -148,7 +148,7 @@ class CFAConfig:
     edges: str = option("mutual", "which neighbours are joined", choices=["knn", "mutual", "k_reciprocal", "shared"])
     graph_from: str = option("original", "features that give each level's graph", choices=["original", "previous"])
     query_neighbors: int = option(10, "gallery neighbours that augment a query", minimum=1)
-    tolerance: float = option(1e-5, "largest relative residual of the solver", minimum=1e-7, maximum=1)
+    tolerance: float = option(1e-4, "largest relative residual of the solver", minimum=1e-7, maximum=1)
     max_iterations: int = option(100, "most products with the matrix per solve", minimum=1)
 
 
@@ -193,6 +193,7 @@ class EvaluationConfig:
     recall_at: List[int] = option([1, 5, 10], "depths of Recall@k", minimum=1)
     validation_queries: float = option(0.2, "--validation: share of the validation split used as queries",
                                        minimum=0.01, maximum=0.99)
+    note: str = option("", "a remark for the table's caption, such as how the parameters were chosen")
     report_queries: int = option(20, "queries shown in report.html", minimum=0)
 
 

@@ -19,7 +19,10 @@ from slim_retrieval.common.errors import InputError
 _QUIET = os.environ.get("TF_CPP_MIN_LOG_LEVEL") not in ("0", "1")
 # Both must be set before TensorFlow is first imported.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Where no NVIDIA driver is loaded, TensorFlow >= 2.20 tells of it as an error (E0000 cuInit) at the first session: 3
+# keeps off even that. With a driver, errors are shown. Either way the towers' log lines say where things run.
+_DRIVER = any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/dxg"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _DRIVER else "3")
 
 # Notes of level I. TensorFlow >= 2.18 writes them on import whatever TF_CPP_MIN_LOG_LEVEL says, for its logging
 # is not set up by then.

@@ -8,7 +8,7 @@ def of_files(ground_truth, ap, skipped=0):
                      + _rules(ground_truth, ap, skipped))
 
 
-def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None):
+def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None, note=""):
     """Return the caption of a run's results.
 
     Args:
@@ -18,6 +18,7 @@ def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None):
       skipped: queries without positives.
       train: `Index` of the images trained on, or None when it is not known.
       validation: None, or the share of the validation split that became queries.
+      note: the experiment's own remark (evaluation.note).
     """
     query, gallery = data.query, data.gallery
     if validation is not None:
@@ -29,9 +30,8 @@ def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None):
     if data.train.source:
         parts.append("trained on {}".format(_source(data.train)) + _overlap(ground_truth, train))
     parts += _rules(ground_truth, ap, skipped)
-    parts.append("for choosing parameters, not a test result" if validation is not None
-                 else "parameters chosen on the validation split or defaults")
-    return "; ".join(parts)
+    parts.append("for choosing parameters, not a test result" if validation is not None else note)
+    return "; ".join(part for part in parts if part)
 
 
 def _rules(ground_truth, ap, skipped):

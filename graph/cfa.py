@@ -45,7 +45,7 @@ class CFA:
     """
 
     def __init__(self, levels=None, gamma=3.0, edges="mutual", graph_from="original", query_neighbors=10,
-                 tolerance=1e-5, max_iterations=100, seed=0):
+                 tolerance=1e-4, max_iterations=100, seed=0):
         self.levels = levels
         self.gamma = gamma
         self.edges = edges

@@ -16,11 +16,12 @@ def data(**splits):
 def test_run_says_sources_and_overlap():
     chosen = data(query=("t10k", [0, 0.1]), gallery=("t10k", [0.1, 1]), train=("train", [0, 1]))
     train = Index(["train/0", "train/1", "t/1"], ["b", "b", "c"])
-    assert caption.of_run(chosen, classes(QUERY, GALLERY), "step", 2, train) == (
+    assert caption.of_run(chosen, classes(QUERY, GALLERY), "step", 2, train, note="alpha by hand") == (
         "3 queries (t10k, part 0-0.1), 1,200 gallery images (t10k, part 0.1-1); "
         "trained on train (1 of 2 query labels and 1 of 1,203 query and gallery images were trained on); "
         "positives: same label; AP: step sum; queries without positives, left out: 2; "
-        "parameters chosen on the validation split or defaults")
+        "alpha by hand")
+    assert caption.of_run(chosen, classes(QUERY, GALLERY), "step", 2, train).endswith("left out: 2")
 
 
 def test_validation_is_no_test_result():
