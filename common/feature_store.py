@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.files import digest, read_json, remove, write_json, write_text
+from slim_retrieval.common.files import digest, naming, read_json, remove, write_json, write_text
 
 _HEADER_BYTES = 128
 
@@ -64,8 +64,9 @@ class FeatureWriter:
             bad = int(np.flatnonzero(wrong)[0])
             raise InputError("the network gives a feature of length {} for row {} of {}; were its weights "
                              "trained to NaN?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
-        self._file.write((features / norms).astype(np.float32).tobytes())
-        self._file.flush()
+        with naming(self._file.name):
+            self._file.write((features / norms).astype(np.float32).tobytes())
+            self._file.flush()
         self.next_row, self._written = self.next_row + rows_done, self._written + len(features)
         self.skipped += list(skipped)
         write_json(os.path.join(self._partial, "progress.json"), {
@@ -85,9 +86,10 @@ class FeatureWriter:
         for name, values in columns.items():
             if len(values) != self._written:
                 raise ValueError("column {} has {} values for {} features".format(name, len(values), self._written))
-        self._file.seek(0)
-        self._file.write(_npy_header(self._written, self._width))
-        self.close()
+        with naming(self._file.name):
+            self._file.seek(0)
+            self._file.write(_npy_header(self._written, self._width))
+            self.close()
         features = np.load(os.path.join(self._partial, "features.npy"), mmap_mode="r")
         meta = dict(meta, key=self._key, rows=self._written, width=self._width, skipped=self.skipped,
                     features_hash=digest(features))
@@ -108,7 +110,8 @@ class FeatureWriter:
 
     def close(self):
         """Close the file; what was appended stays for the next writer."""
-        self._file.close()
+        with naming(self._file.name):  # closing writes what the disk had no room for before
+            self._file.close()
 
     def _read_state(self):
         path, rows = os.path.join(self._partial, "progress.json"), os.path.join(self._partial, "features.npy")

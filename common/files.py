@@ -19,14 +19,22 @@ def replacing(path):
     # The suffix stays last: np.save and image writers look at it.
     temporary = os.path.join(folder, ".partial-{}-{}".format(os.getpid(), os.path.basename(path)))
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.filename is None:  # write(2) does not say which file; the user needs to know.
-            error.filename = path
-        raise
+        with naming(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         remove(temporary)
+
+
+@contextlib.contextmanager
+def naming(path, temporary=None):
+    """Let an OSError that names no file, or `temporary`, name `path`: write(2) does not say which file is meant."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, temporary):
+            error.filename = path
+        raise
 
 
 def remove(path):

@@ -278,7 +278,8 @@ main()
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "query")], stderr=subprocess.PIPE,
                           text=True)
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: no space left")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(
+        "error: no space left while writing {}".format(tmp_path))
     assert not (tmp_path / "query").exists()
     # 50,000 bytes hold the header and four times three rows of 4,000 bytes
     assert FeatureWriter(str(tmp_path / "query"), 1000, "k").next_row == 12
