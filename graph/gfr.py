@@ -48,8 +48,8 @@ class GFR:
         Args:
           train: float [n, d], unit rows; may be memory-mapped.
           labels: [n], ints or strings.
-          neighbors: ids int [n, m] of each row's neighbours among `train`, best first, -1 pads; the first k are
-            taken. None: searched.
+          neighbors: (ids, similarities) of each row's neighbours among `train` as from knn.neighbors, best first, -1
+            pads; the ids of the first k are taken. None: searched.
 
         Raises:
           InputError: shapes that do not fit, NaN, fewer than two classes, a loss that diverges.
@@ -99,7 +99,7 @@ class GFR:
 
         Args:
           queries: float [q, d], unit rows.
-          neighbors: ids int [q, m] in the gallery, best first, -1 pads. None: searched.
+          neighbors: (ids, similarities) in the gallery as from knn.search, best first, -1 pads. None: searched.
           alone: treat all queries as without neighbours.
         """
         if self.gallery_ is None:
@@ -111,7 +111,7 @@ class GFR:
         elif neighbors is None:
             near = knn.search(queries, gallery, min(k, len(gallery)))[0]
         else:
-            near = _checked_ids(neighbors, len(queries), len(gallery), min(k, len(gallery)))
+            near = _checked_ids(neighbors[0], len(queries), len(gallery), min(k, len(gallery)))
         blocks = [self._transform_block(queries[b], near[b]) for b in self._blocks(len(queries))]
         return np.concatenate(blocks) if blocks else np.zeros((0, self.gallery_.shape[1]), np.float32)
 
@@ -153,7 +153,7 @@ class GFR:
             return np.full((n, 1), -1)
         if neighbors is None:
             return knn.neighbors(rows, k)[0]
-        near = _checked_ids(neighbors, n, n, k)
+        near = _checked_ids(neighbors[0], n, n, k)
         return np.where(near == np.arange(n)[:, None], -1, near)
 
     def _blocks(self, n):

@@ -44,10 +44,6 @@ NEIGHBORS = {"cfa": lambda estimator, n: cfa_module.needed_neighbors(estimator.l
 LEARNED = {"gfr"}
 
 
-# Methods that take the neighbours' ids alone, not (ids, similarities).
-IDS_ONLY = {"gfr"}
-
-
 def needs_training(name, section):
     """Return whether the method has to learn before it can be used."""
     return name in LEARNED and not section.get("checkpoint")

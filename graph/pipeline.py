@@ -75,7 +75,7 @@ def _graph(estimator, name, source, config, folder, stages, stage):
     stages.seconds[stage] = meta["seconds"]
     stages.reused = stages.reused or meta["reused"]
     stages.tell(stage, " (stored, not built again)" if meta["reused"] else " ({})".format(meta["backend"]))
-    return ids if name in methods.IDS_ONLY else (ids, similarities)
+    return ids, similarities
 
 
 def _save(estimator, name, section, seed, train, folder):

@@ -60,18 +60,19 @@ def test_a_query_equal_to_a_gallery_image_gets_its_feature(fields):
     """Where query and image have the same neighbours, `transform` and `fit` are two ways to one value."""
     gallery = unit_rows(20, 6)
     near = nearest(gallery, gallery, 3, drop=np.arange(20))
-    model = untrained(**fields).fit(gallery, neighbors=near)
-    np.testing.assert_allclose(model.transform(gallery[4:9], neighbors=near[4:9]), model.gallery_[4:9], atol=1e-6)
+    model = untrained(**fields).fit(gallery, neighbors=(near, None))
+    moved = model.transform(gallery[4:9], neighbors=(near[4:9], None))
+    np.testing.assert_allclose(moved, model.gallery_[4:9], atol=1e-6)
 
 
 def test_given_neighbours_are_cut_to_k_and_self_is_dropped_by_id():
     gallery = unit_rows(30, 6)
     ten = nearest(gallery, gallery, 10, drop=np.arange(30))
     expected = untrained(neighbors=4).fit(gallery).gallery_
-    np.testing.assert_array_equal(untrained(neighbors=4).fit(gallery, neighbors=ten).gallery_, expected)
+    np.testing.assert_array_equal(untrained(neighbors=4).fit(gallery, neighbors=(ten, None)).gallery_, expected)
     with_self = np.concatenate([np.arange(30)[:, None], ten], axis=1)
-    np.testing.assert_allclose(untrained(neighbors=5, aggregate="mean").fit(gallery, neighbors=with_self).gallery_,
-                               untrained(neighbors=4, aggregate="mean").fit(gallery).gallery_, atol=1e-6)
+    both = untrained(neighbors=5, aggregate="mean").fit(gallery, neighbors=(with_self, None))
+    np.testing.assert_allclose(both.gallery_, untrained(neighbors=4, aggregate="mean").fit(gallery).gallery_, atol=1e-6)
 
 
 def test_duplicates_are_neighbours_of_each_other():
@@ -105,7 +106,7 @@ def test_inputs_stay_as_they_were_and_output_is_unit_float32(fields, tmp_path):
     queries = unit_rows(4, 6, seed=1)
     near = nearest(gallery, gallery, 10)
     before = queries.copy(), near.copy()
-    model = untrained(**fields).fit(gallery, neighbors=near)
+    model = untrained(**fields).fit(gallery, neighbors=(near, None))
     result = model.transform(queries)
     np.testing.assert_array_equal(queries, before[0])
     np.testing.assert_array_equal(near, before[1])
@@ -129,7 +130,7 @@ def test_queries_without_neighbours_pass_through_the_same_weights(concate):
     np.testing.assert_allclose(empty.transform(queries), expected, atol=1e-6)
     model.fit(unit_rows(20, 6))
     np.testing.assert_allclose(model.transform(queries, alone=True), expected, atol=1e-6)
-    np.testing.assert_allclose(model.transform(queries, neighbors=np.full((4, 10), -1)), expected, atol=1e-6)
+    np.testing.assert_allclose(model.transform(queries, neighbors=(np.full((4, 10), -1), None)), expected, atol=1e-6)
     assert np.abs(model.transform(queries) - expected).max() > 0.01
 
 
@@ -233,13 +234,13 @@ def test_bad_options_are_refused(fields, words):
     (lambda m, x: m.fit(x[:, :5]), ["gallery features are 5 wide", "trained on 6"]),
     (lambda m, x: m.fit(np.where(x == x[3, 2], np.nan, x)), ["gallery", "row 3", "NaN"]),
     (lambda m, x: m.fit(x[0]), ["gallery", "[6]"]),
-    (lambda m, x: m.fit(x, neighbors=np.zeros((20, 9), int)), ["(20, 9)", "20 rows", "10 columns"]),
-    (lambda m, x: m.fit(x, neighbors=np.zeros((19, 10), int)), ["(19, 10)", "20 rows"]),
-    (lambda m, x: m.fit(x, neighbors=np.full((20, 10), 20)), ["from 20 to 20", "20 images"]),
-    (lambda m, x: m.fit(x, neighbors=np.full((20, 10), -2)), ["from -2 to -2", "20 images"]),
-    (lambda m, x: m.fit(x, neighbors=np.zeros((20, 10))), ["float64", "ids"]),
+    (lambda m, x: m.fit(x, neighbors=(np.zeros((20, 9), int), None)), ["(20, 9)", "20 rows", "10 columns"]),
+    (lambda m, x: m.fit(x, neighbors=(np.zeros((19, 10), int), None)), ["(19, 10)", "20 rows"]),
+    (lambda m, x: m.fit(x, neighbors=(np.full((20, 10), 20), None)), ["from 20 to 20", "20 images"]),
+    (lambda m, x: m.fit(x, neighbors=(np.full((20, 10), -2), None)), ["from -2 to -2", "20 images"]),
+    (lambda m, x: m.fit(x, neighbors=(np.zeros((20, 10)), None)), ["float64", "ids"]),
     (lambda m, x: m.fit(x).transform(x[:, :5]), ["query features are 5 wide", "trained on 6"]),
-    (lambda m, x: m.fit(x).transform(x[:2], neighbors=np.full((2, 10), 20)), ["from 20 to 20", "20 images"]),
+    (lambda m, x: m.fit(x).transform(x[:2], neighbors=(np.full((2, 10), 20), None)), ["from 20 to 20", "20 images"]),
 ])
 def test_bad_input_is_refused(call, words):
     with pytest.raises(InputError) as error:

@@ -50,7 +50,7 @@ def test_tensorflow_and_numpy_compute_the_same_features():
             built.append(gfr_training.forward(tf.constant(x[ids]), tables, model.weights_, model.options))
         found = session.run(built)
     for fields, model, features in zip(COMBINATIONS, models, found):
-        np.testing.assert_allclose(features, model.fit(x, neighbors=near).gallery_[anchors], atol=1e-5,
+        np.testing.assert_allclose(features, model.fit(x, neighbors=(near, None)).gallery_[anchors], atol=1e-5,
                                    err_msg=str(fields))
 
 
@@ -139,14 +139,14 @@ def test_learning_beats_plain_search_for_unseen_queries(fields):
 
 def test_same_seed_same_weights_and_nothing_is_changed():
     x, labels = clusters(300, seed=0)
-    near = knn.neighbors(x, 10)[0]
-    before = x.copy(), labels.copy(), near.copy()
+    near = knn.neighbors(x, 10)
+    before = x.copy(), labels.copy(), near[0].copy()
     learn = lambda seed: GFR(seed=seed, epochs=2, loss="classRank").learn(x, labels, near).weights_[0]  # noqa: E731
     first, again, other = learn(0), learn(0), learn(1)
     np.testing.assert_array_equal(first.P, again.P)
     np.testing.assert_array_equal(first.W, again.W)
     assert np.abs(first.P - other.P).max() > 0.01
-    for array, copy in zip((x, labels, near), before):
+    for array, copy in zip((x, labels, near[0]), before):
         np.testing.assert_array_equal(array, copy)
 
 
