@@ -43,8 +43,8 @@ def main(argv=None):
     if checkpoint is None:
         raise InputError("no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(directory))
     with FeatureNetwork(checkpoint, stored["model"], end_point, options["model"]["pooling"]) as network:
-        log.info("%s: %d variables restored, all of the network; features of width %d from %s",
-                 checkpoint, network.restored, network.width, end_point)
+        log.info("%s: %d variables restored, all of the network; features of width %d from %s, on %s",
+                 checkpoint, network.restored, network.width, end_point, network.device)
         for split, table in tables.items():
             _extract(network, table, split, run, checkpoint, stored, options)
 

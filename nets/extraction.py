@@ -18,6 +18,7 @@ class FeatureNetwork:
     Attributes:
       width: columns of the features.
       restored: number of variables read from the checkpoint: all that the network has.
+      device: name of the device that it runs on: the first GPU where there is one.
     """
 
     def __init__(self, checkpoint, options, end_point="embedding", pooling=None):
@@ -44,6 +45,8 @@ class FeatureNetwork:
             config = tf.ConfigProto(allow_soft_placement=True)
             config.gpu_options.allow_growth = True
             self._session = tf.Session(graph=self._graph, config=config)
+            devices = self._session.list_devices()
+            self.device = next((d.name for d in devices if d.device_type == "GPU"), devices[0].name)
             self._restore(checkpoint)
 
     def _restore(self, checkpoint):
