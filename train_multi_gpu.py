@@ -5,6 +5,7 @@
 
 Writes runs/<name>/ (config.yaml, checkpoints/, logs/). The same command again goes on where it stopped.
 """
+import contextlib
 import logging
 import os
 
@@ -41,16 +42,23 @@ def main(argv=None):
 
     run = runs.create(config, flags.config)
     options = configuration.to_plain(config)
-    _refuse_other_settings(run, options)
-    _write_model(run, options, classes)
-    runs.save_config(run, config)
-    runs.point_latest(run)
 
+    def started():
+        """Only now: a mistake that shows when the graph is built must not replace an earlier run."""
+        _write_model(run, options, classes)
+        runs.save_config(run, config)
+        runs.point_latest(run)
+
+    from slim_retrieval.losses.factory import needs_logits
     from slim_retrieval.training.loop import train
     log.info("run %s: %d images, %s", run, len(table.paths),
              ", ".join("{} classes by {}".format(len(names), column) for column, names in classes.items()))
-    from slim_retrieval.losses.factory import needs_logits
-    train(run, options, loader, {c: len(classes[c]) for c in needs_logits(options["losses"])})
+    try:
+        _refuse_other_settings(run, options)
+        train(run, options, loader, {c: len(classes[c]) for c in needs_logits(options["losses"])}, started)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(run)  # goes only when it is empty: nothing came of it
     if loader.unreadable:
         log.warning("%d images could not be read and were replaced by others of their class, e.g. %s",
                     len(loader.unreadable), loader.unreadable[0])

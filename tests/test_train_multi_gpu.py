@@ -193,10 +193,22 @@ def test_truncated_jpeg_is_named_and_replaced(project, capfd):
     (["--training.num_clones", "3"], "a batch of 4 does not divide among 3 towers"),
     (["--losses.0.label", "colour"], "colour"),
     (["--model.end_point", "stage_9"], "unknown end point stage_9.*stage_"),
-    (["--training.schedule.learning_rate", "1e30"], "the loss is .* at step .*learning_rate"),
     (["--model.checkpoint_path", "absent"], "no checkpoint absent")])
-def test_mistakes_are_one_line_and_leave_no_checkpoint(project, capsys, arguments, message):
+def test_mistakes_are_one_line_and_leave_nothing(project, capsys, arguments, message):
     assert re.search(message, failure(capsys, *arguments))
+    assert not os.path.exists("runs") or os.listdir("runs") == []
+
+
+def test_a_mistake_does_not_replace_the_newest_run(project, capsys):
+    train("--training.steps", "1", "--run.name", "good")
+    failure(capsys, "--run.name", "bad", "--model.end_point", "stage_9")
+    assert os.path.realpath("runs/latest") == os.path.realpath("runs/good")
+    assert sorted(os.listdir("runs")) == ["good", "latest"]
+
+
+def test_a_loss_that_is_not_finite_stops_and_saves_nothing(project, capsys):
+    line = failure(capsys, "--training.schedule.learning_rate", "1e30")
+    assert re.search("the loss is .* at step .*; nothing was saved yet; lower .*learning_rate", line)
     assert checkpoints.latest("runs/tiny/checkpoints") is None
 
 

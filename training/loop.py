@@ -22,7 +22,7 @@ from slim_retrieval.training.towers import add_weight_decay, build_towers, decay
 log = logging.getLogger(__name__)
 
 
-def train(run, options, loader, num_classes):
+def train(run, options, loader, num_classes, started):
     """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
 
     Args:
@@ -30,6 +30,7 @@ def train(run, options, loader, num_classes):
       options: the whole configuration as plain dicts.
       loader: datasets.loader.BatchLoader over the training images.
       num_classes: {label column: classes} of the logits layers.
+      started: called once everything is built and restored, before the first step (or when none is left).
 
     Raises:
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
@@ -39,6 +40,7 @@ def train(run, options, loader, num_classes):
     first_step = checkpoints.step_of(newest) if newest else 0
     if first_step >= options["training"]["steps"]:
         log.info("already trained: %s is at step %d of %d", newest, first_step, options["training"]["steps"])
+        started()
         return newest
     devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
     with tf.Graph().as_default():
@@ -47,6 +49,7 @@ def train(run, options, loader, num_classes):
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             _start(session, saver, newest, options["model"])
+            started()
             return _step(session, saver, fetches, run, options["training"], first_step, loader)
 
 
