@@ -6,7 +6,6 @@ An unknown key, a wrong type or a value out of range is an InputError of one lin
 import argparse
 import dataclasses
 import inspect
-import os
 import sys
 
 import yaml
@@ -15,19 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from slim_retrieval.common import config_file, fields
 from slim_retrieval.common.errors import InputError, nearest
+from slim_retrieval.common.files import cache_folder
 from slim_retrieval.common.schema import Config
-
-
-def _cache_folder(name):
-    """`${cache:NAME}` in a config: a folder of the cache (~/.cache/slim_retrieval or SLIM_RETRIEVAL_CACHE)."""
-    root = os.environ.get("SLIM_RETRIEVAL_CACHE") or os.path.join("~", ".cache", "slim_retrieval")
-    return os.path.join(os.path.expanduser(root), name)
-
 
 # OmegaConf 2.4 warns at every call of register_new_resolver; 2.3 has an older function under the new name.
 _register = (OmegaConf.register_resolver if "replace" in inspect.signature(OmegaConf.register_resolver).parameters
              else OmegaConf.register_new_resolver)
-_register("cache", _cache_folder, replace=True)
+_register("cache", cache_folder, replace=True)  # ${cache:NAME} in a config
 
 
 def build_parser(description, epilog=""):

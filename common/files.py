@@ -45,6 +45,12 @@ def remove(path):
         os.remove(path)
 
 
+def cache_folder(name):
+    """Return a folder of the cache: ~/.cache/slim_retrieval/<name>; SLIM_RETRIEVAL_CACHE replaces its first part."""
+    root = os.environ.get("SLIM_RETRIEVAL_CACHE") or os.path.join("~", ".cache", "slim_retrieval")
+    return os.path.join(os.path.expanduser(root), name)
+
+
 def write_text(path, text):
     """Write UTF-8 text to `path`, complete or not at all."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:

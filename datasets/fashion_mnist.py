@@ -21,7 +21,7 @@ import urllib.request
 import zlib
 
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import replacing, write_text
+from slim_retrieval.common.files import cache_folder, replacing, write_text
 from slim_retrieval.common.logs import start_logging
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,7 @@ SECONDS_APT, SECONDS_SILENT = 180, 30
 
 def default_cache():
     """Return the folder used unless another is given; SLIM_RETRIEVAL_CACHE replaces ~/.cache/slim_retrieval."""
-    root = os.environ.get("SLIM_RETRIEVAL_CACHE") or os.path.join("~", ".cache", "slim_retrieval")
-    return os.path.join(os.path.expanduser(root), "fashion_mnist")
+    return cache_folder("fashion_mnist")
 
 
 def fetch(path=None, cache=None):

@@ -116,10 +116,7 @@ def _about_path(path):
 
 
 def _read_json(path):
-    try:
-        value = files.read_json(path)
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise InputError("{} is not valid JSON ({}); write it again".format(path, error)) from error
+    value = files.read_json(path)
     if not isinstance(value, dict):
         raise InputError("{}: expected a JSON object, got {}".format(path, type(value).__name__))
     return value
