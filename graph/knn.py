@@ -115,7 +115,7 @@ def _load(path, n, k, features_hash):
             return None
         ids, similarities = (np.load(os.path.join(path, name + ".npy"), mmap_mode="r", allow_pickle=False)
                              for name in ("ids", "similarities"))
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: build it again
+    except (InputError, OSError, ValueError, KeyError, TypeError):  # absent or damaged: build it again
         return None
     if ids.shape != (n, meta["k"]) or similarities.shape != ids.shape:
         return None

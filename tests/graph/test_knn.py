@@ -153,7 +153,7 @@ def test_a_stored_graph_is_reused_and_cut(tmp_path, monkeypatch):
         np.testing.assert_array_equal(again_similarities, similarities[:, :k])
 
 
-@pytest.mark.parametrize("spoil", ["hash", "k", "n", "meta", "ids", "shape"])
+@pytest.mark.parametrize("spoil", ["hash", "k", "n", "meta", "json", "ids", "shape"])
 def test_a_graph_that_does_not_fit_is_built_again(tmp_path, spoil):
     gallery = unit_rows(30, 4)
     knn.load_or_build(gallery, 5, str(tmp_path), "abc")
@@ -167,6 +167,8 @@ def test_a_graph_that_does_not_fit_is_built_again(tmp_path, spoil):
         gallery = gallery[:20]
     elif spoil == "meta":
         (folder / "meta.json").unlink()
+    elif spoil == "json":
+        (folder / "meta.json").write_text('{"n": 30')
     elif spoil == "ids":
         (folder / "ids.npy").write_bytes((folder / "ids.npy").read_bytes()[:150])
     else:
