@@ -79,7 +79,7 @@ def _extract(network, table, split, run, checkpoint, stored, options):
         skipped = {row for row, _ in writer.skipped}
         rows = [row for row in range(len(table)) if row not in skipped]
         if not rows:
-            _drop_partial(writer, folder, network.width)
+            writer.discard()
             raise InputError("none of the {} images of {} can be read, e.g. {}; repair them".format(
                 len(table), split, table.paths[0]))
         columns = {"path": [table.paths[row] for row in rows]}
@@ -101,14 +101,9 @@ def _open_writer(folder, width, key, may_skip):
     """Return the writer of a new or partial split; without `may_skip`, one that left out images is begun anew."""
     writer = feature_store.FeatureWriter(folder, width, key)
     if writer.skipped and not may_skip:
-        _drop_partial(writer, folder, width)
+        writer.discard()
         writer = feature_store.FeatureWriter(folder, width, key)
     return writer
-
-
-def _drop_partial(writer, folder, width):
-    writer.close()
-    feature_store.FeatureWriter(folder, width, "another").close()  # A writer with another key drops what is there.
 
 
 def _write_rows(network, table, writer, split, options):

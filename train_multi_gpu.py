@@ -18,7 +18,7 @@ from slim_retrieval.common.logs import start_logging
 # What may change when a run is resumed; everything else shapes the weights.
 MAY_CHANGE = ["training.steps", "training.log_every_steps", "training.save_every_steps", "training.max_to_keep",
               "training.num_clones", "training.devices", "data.workers", "data.prefetch", "data.query",
-              "data.gallery", "data.validation"]
+              "data.gallery", "data.validation", "run.name", "run.directory"]
 log = logging.getLogger("train_multi_gpu")
 
 
@@ -92,14 +92,11 @@ def _refuse_other_settings(run, options):
     if not os.path.exists(runs.config_path(run)) or latest(os.path.join(run, "checkpoints")) is None:
         return
     before = configuration.to_plain(configuration.resolve(runs.config_path(run)))
-    for section in ("data", "model", "losses", "training"):
+    for section in ("data", "model", "losses", "training", "run"):
         key, old, new = configuration.first_difference(before[section], options[section], section, MAY_CHANGE)
         if key:
             raise InputError("{} was trained with {} = {!r}, now it is {!r}; give another --run.name, or delete "
                              "the folder".format(run, key, old, new))
-    if before["run"]["seed"] != options["run"]["seed"]:
-        raise InputError("{} was trained with run.seed = {}, now it is {}; give another --run.name".format(
-            run, before["run"]["seed"], options["run"]["seed"]))
 
 
 if __name__ == "__main__":

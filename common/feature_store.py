@@ -25,7 +25,7 @@ class FeatureWriter:
 
     Attributes:
       next_row: how many of the source's rows are done (written or skipped).
-      skipped: paths of the rows that were left out.
+      skipped: what the caller gave for each row that was left out; extraction gives [row, path].
     """
 
     def __init__(self, folder, width, key):
@@ -112,6 +112,11 @@ class FeatureWriter:
         """Close the file; what was appended stays for the next writer."""
         with naming(self._file.name):  # closing writes what the disk had no room for before
             self._file.close()
+
+    def discard(self):
+        """Close the file and delete what was appended: the next writer begins anew."""
+        self.close()
+        remove(self._partial)
 
     def _read_state(self):
         path, rows = os.path.join(self._partial, "progress.json"), os.path.join(self._partial, "features.npy")
