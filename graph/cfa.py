@@ -55,6 +55,10 @@ class CFA:
         self.max_iterations = max_iterations
         self.seed = seed
 
+    def needed_neighbors(self, n):
+        """Return how many neighbours of each of n images the levels use."""
+        return needed_neighbors(self.levels, n)
+
     def fit(self, gallery, neighbors=None, labels=None):
         """Diffuse the gallery; return self.
 

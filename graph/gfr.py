@@ -15,8 +15,8 @@ import dataclasses
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common.method_schema import GFRConfig
 from slim_retrieval.common.progress import progress
-from slim_retrieval.common.schema import GFRConfig
 from slim_retrieval.graph import features, gfr_file, gfr_layer, knn
 
 
@@ -41,6 +41,10 @@ class GFR:
         self.seed, self.block = int(seed), int(block)
         self.options = _options(fields)
         self.weights_, self.gallery_, self.report_ = None, None, {}
+
+    def needed_neighbors(self, n):
+        """Return how many neighbours of each of n images a layer aggregates."""
+        return min(self.options.neighbors, max(n - 1, 1))
 
     def learn(self, train, labels, neighbors=None):
         """Train the weights on labelled features; return self. A gallery must be fitted after it.

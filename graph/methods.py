@@ -1,44 +1,33 @@
 """The methods by name. Each is made from its section of the configuration and the seed.
 
-An estimator has fit(gallery, neighbors=None, labels=None) -> self with gallery_, transform(queries) and report_.
+An estimator has fit(gallery, neighbors=None, labels=None) -> self, needed_neighbors(n) (0: it takes no graph), report_,
+and one of two ways to answer queries:
+  features: gallery_ and transform(queries); search is then plain nearest neighbours;
+  ranking: rank(queries, k) and rank_gallery(k), for methods that only re-order.
 A method that learns also has learn(train_features, train_labels, neighbors=None) and save(path).
 """
 import dataclasses
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import cfa as cfa_module
+from slim_retrieval.graph.cfa import CFA
 from slim_retrieval.graph.plain import Plain
 from slim_retrieval.graph.query_expansion import AlphaQE
 
 
-def none(section, seed):
-    """Plain nearest neighbours."""
-    return Plain()
-
-
-def alpha_qe(section, seed):
-    """Alpha query expansion."""
-    return AlphaQE(**section)
-
-
-def cfa(section, seed):
-    """Cascaded feature augmentation."""
-    return cfa_module.CFA(seed=seed, **section)
-
-
-def gfr(section, seed):
-    """Graph neural re-representation: trained weights from section["checkpoint"], or an untrained estimator."""
+def _gfr(section, seed):
+    """Trained weights from section["checkpoint"], or an untrained estimator."""
     from slim_retrieval.graph.gfr import GFR  # here: the other methods need none of it
     if section.get("checkpoint"):
         return GFR.load(section["checkpoint"])
     return GFR(seed=seed, **section)
 
 
-METHODS = {"none": none, "alpha_qe": alpha_qe, "cfa": cfa, "gfr": gfr}
-
-# Methods that use the gallery's k-NN graph: how many neighbours each of n images needs.
-NEIGHBORS = {"cfa": lambda estimator, n: cfa_module.needed_neighbors(estimator.levels, n),
-             "gfr": lambda estimator, n: estimator.options.neighbors}
+METHODS = {
+    "none": lambda section, seed: Plain(),
+    "alpha_qe": lambda section, seed: AlphaQE(**section),
+    "cfa": lambda section, seed: CFA(seed=seed, **section),
+    "gfr": _gfr,
+}
 
 # Methods that are trained on labelled features unless a checkpoint is given.
 LEARNED = {"gfr"}

@@ -35,19 +35,27 @@ def retrieve(name, config, query, gallery, train=None, folder="."):
     estimator, stages = make(section, seed), _Stages()
     if methods.needs_training(name, section):
         features.check_same_width(train.features, gallery.features, "train")
-        near = _graph(estimator, name, train, config, folder, stages, "train_graph")
+        near = _graph(estimator, train, config, folder, stages, "train_graph")
         with stages("learn"):
             estimator.learn(train.features, np.unique(labels, return_inverse=True)[1], near)
         section["checkpoint"] = _save(estimator, name, section, seed, train, folder)
-    near = _graph(estimator, name, gallery, config, folder, stages, "graph")
+    near = _graph(estimator, gallery, config, folder, stages, "graph")
     with stages("fit"):
         estimator.fit(gallery.features, neighbors=near)
-    with stages("transform"):
-        moved = estimator.transform(query.features)
-    with stages("search"):
-        k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
-        ranks = ranking.rank(moved, estimator.gallery_, min(k, len(gallery.features)), config["retrieval"]["block"])
+    k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
+    ranks = _rank(estimator, query.features, min(k, len(gallery.features)), config["retrieval"]["block"], stages)
     return ranks, _record(name, section, seed, query, gallery, ranks, stages, estimator)
+
+
+def _rank(estimator, queries, k, block, stages):
+    """Return the ranking, int32 [q, k]: the method's own, or nearest neighbours among its features."""
+    if hasattr(estimator, "rank"):
+        with stages("rank"):
+            return estimator.rank(queries, k)
+    with stages("transform"):
+        moved = estimator.transform(queries)
+    with stages("search"):
+        return ranking.rank(moved, estimator.gallery_, k, block)
 
 
 class _Stages(machine.Stopwatch):
@@ -64,12 +72,12 @@ class _Stages(machine.Stopwatch):
         print("  {}: {:.2f} s{}".format(stage, self.seconds[stage], note), flush=True)
 
 
-def _graph(estimator, name, source, config, folder, stages, stage):
+def _graph(estimator, source, config, folder, stages, stage):
     """Return the neighbours that the method takes, stored or built; None when it takes none."""
-    if name not in methods.NEIGHBORS:
+    needed = estimator.needed_neighbors(len(source.features))
+    if needed == 0:
         return None
-    n = len(source.features)
-    k = max(config["graph"]["neighbors"], methods.NEIGHBORS[name](estimator, n))
+    k = max(config["graph"]["neighbors"], needed)
     ids, similarities, meta = knn.load_or_build(source.features, k, os.path.join(folder, "graph"), source.key,
                                                 config["retrieval"]["block"])
     stages.seconds[stage] = meta["seconds"]

@@ -7,6 +7,10 @@ class Plain:
     def __init__(self):
         self.report_ = {}
 
+    def needed_neighbors(self, n):
+        """Return 0: it takes no graph."""
+        return 0
+
     def fit(self, gallery, neighbors=None, labels=None):
         """Set `gallery_` to the gallery itself and return self."""
         self.gallery_ = gallery

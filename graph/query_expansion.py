@@ -21,6 +21,10 @@ class AlphaQE:
         self.k = k
         self.alpha = alpha
 
+    def needed_neighbors(self, n):
+        """Return 0: it takes no graph of the gallery."""
+        return 0
+
     def fit(self, gallery, neighbors=None, labels=None):
         """Keep the gallery, float32 [n, d] with L2-normalised rows, as `gallery_`; return self."""
         self.gallery_ = features.check_features(gallery, "gallery")

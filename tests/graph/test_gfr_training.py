@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import GFRConfig
+from slim_retrieval.common.method_schema import GFRConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.graph import gfr_batches, gfr_layer, gfr_training, knn
 from slim_retrieval.graph.gfr import GFR

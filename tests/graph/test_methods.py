@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from slim_retrieval.common import schema
+from slim_retrieval.common import method_schema
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import cfa, methods, plain
 
-SECTIONS = {"none": {}, "alpha_qe": dataclasses.asdict(schema.AlphaQEConfig()),
-            "cfa": dataclasses.asdict(schema.CFAConfig())}
+SECTIONS = {"none": {}, "alpha_qe": dataclasses.asdict(method_schema.AlphaQEConfig()),
+            "cfa": dataclasses.asdict(method_schema.CFAConfig())}
 
 
 def unit_rows(n, d, seed):
@@ -43,8 +43,8 @@ def test_none_is_the_identity():
 
 def test_the_number_of_neighbours_comes_from_the_settings():
     estimator = cfa.CFA(levels=[{"k": [4, 70]}, {"k": [9]}])
-    assert methods.NEIGHBORS["cfa"](estimator, 1000) == 70
-    assert methods.NEIGHBORS["cfa"](estimator, 50) == 49
+    assert estimator.needed_neighbors(1000) == 70
+    assert estimator.needed_neighbors(50) == 49
 
 
 def test_a_method_that_learns_needs_features_and_labels():
