@@ -154,6 +154,8 @@ def _check_item(config, key, where):
     parts = key.split(".")
     for i, part in enumerate(parts):
         items = OmegaConf.select(config, ".".join(parts[:i])) if part.isdigit() else None
+        if OmegaConf.is_list(items) and not len(items):
+            raise InputError("{}{} has no items yet; give the whole list first".format(where, ".".join(parts[:i])))
         if OmegaConf.is_list(items) and int(part) >= len(items):
             raise InputError("{}{} has {} item(s), the first is {}".format(
                 where, ".".join(parts[:i]), len(items), ".".join(parts[:i] + ["0"])))

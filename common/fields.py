@@ -121,13 +121,13 @@ def check_types(kind, value, key="", where=""):
 
 
 def check_ranges(config, cls=Config, prefix=""):
-    """Refuse numbers out of range or not finite, names outside of a field's choices, and empty lists of sections."""
+    """Refuse numbers out of range or not finite, unknown choices, and lists of sections left empty without leave."""
     for f in dataclasses.fields(cls):
         value, key = config[f.name], prefix + f.name
         if dataclasses.is_dataclass(f.type):
             check_ranges(value, f.type, key + ".")
         elif _item_class(f.type):
-            if not value:
+            if not value and f.default_factory():  # a list that may be empty is so by default
                 raise InputError("{}: expected at least one item, got {}".format(key, value))
             for i, item in enumerate(value):
                 check_ranges(item, _item_class(f.type), "{}.{}.".format(key, i))

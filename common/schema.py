@@ -153,6 +153,18 @@ class Config:
     alpha_qe: methods.AlphaQEConfig = section(methods.AlphaQEConfig, "method alpha_qe: alpha query expansion")
     cfa: methods.CFAConfig = section(methods.CFAConfig, "method cfa: cascaded feature augmentation")
     gfr: methods.GFRConfig = section(methods.GFRConfig, "method gfr: graph neural re-representation")
+    aqe: methods.AQEConfig = section(methods.AQEConfig, "method aqe: average query expansion")
+    dba: methods.DBAConfig = section(methods.DBAConfig, "method dba: database-side feature augmentation")
+    gcr: methods.GCRConfig = section(methods.GCRConfig, "method gcr: graph convolution re-ranking")
+    superglobal: methods.SuperGlobalConfig = section(methods.SuperGlobalConfig, "method superglobal: re-ranking of a "
+                                                     "shortlist by refined global features")
+    gss: methods.GSSConfig = section(methods.GSSConfig, "method gss: guided similarity separation, a GCN trained "
+                                     "without labels")
+    k_reciprocal: methods.KReciprocalConfig = section(methods.KReciprocalConfig, "method k_reciprocal: re-ranking by "
+                                                      "the Jaccard distance of k-reciprocal encodings")
+    gnn_rerank: methods.GNNRerankConfig = section(methods.GNNRerankConfig, "method gnn_rerank: re-ranking by "
+                                                  "propagated neighbourhoods")
+    side: methods.SideConfig = section(methods.SideConfig, "side information about the gallery, for the edges of cfa")
     evaluation: EvaluationConfig = section(EvaluationConfig, "metrics and report")
     provenance: Optional[Dict[str, Any]] = field(default=None, metadata={
         "help": "versions, command line and seed; written by the scripts into a run's config.yaml"})

@@ -3,12 +3,12 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import affinity, diffusion, features, knn, query_expansion
+from slim_retrieval.graph import affinity, cells, cfa_automatic, cfa_queries, diffusion, features, knn, signatures
+from slim_retrieval.graph.cfa_levels import check_levels, needed_neighbors
 from slim_retrieval.graph.edges import EDGES, edges
 
 GRAPH_FROM = {"original": "each level's graph comes from the input features",
               "previous": "each level's graph comes from the level before"}
-CELL_BATCH = 4096  # images per step of the mini-batch k-means that cuts the gallery
 
 
 class CFA:
@@ -22,42 +22,51 @@ class CFA:
         X_l  = normalise(sum_s v_s normalise(Y_s) / sum_s v_s)
 
     With C > 1 k-means cuts the level's input into C cells and edges between cells are dropped; levels of different C
-    bridge each other's cuts. A query is never part of the graph. Its top-kq neighbours j and weights
-    w_j = max(0, q.x_j)^gamma are found once, by original features; then, level after level, it moves towards what its
-    neighbours have become:
+    bridge each other's cuts. A query is not part of the graph: cfa_queries.py says what is done with it instead, and
+    cfa_joint.py solves queries and gallery together for those who ask for that.
 
-        q_0 = q,   q_l = normalise(q_{l-1} + normalise(sum_j w_j x^(l)_j))
+    With no level given, CFA chooses by itself and `report_["chosen"]` says what and why (cfa_automatic.py). It then
+    diffuses node signatures (signatures.py) instead of features, and sets the feature beside them, so that what the
+    graph cannot tell is still told by the feature:
+
+        gallery_ = normalise([X_l | residual x]),   a query's signature comes from its gallery neighbours'
 
     Args:
       levels: list of dicts with k (list of int), weights (one per k; empty: equal), alpha, cells; missing keys get
-        the defaults k [30], weights [], alpha 0.95, cells 1. A k beyond n - 1 is cut to it.
+        the defaults k [30], weights [], alpha 0.95, cells 1. A k beyond n - 1 is cut to it. None or empty: automatic.
+      residual: automatic only: weight of the feature beside the diffused signature of weight 1.
       gamma: exponent of similarities.
       edges: a name in edges.EDGES.
       graph_from: "original" or "previous": features that give each level's graph.
-      query_neighbors: kq.
+      queries: a name in cfa_queries.QUERIES: appended, augmented, raw (joint: see cfa_joint.py). With graph_from
+        "previous", levels after the first take appended queries as augmented ones: their graphs are of features that
+        a query does not have.
+      query_neighbors: neighbours of augmented queries.
       tolerance, max_iterations: of the solver, see diffusion.solve.
       seed: of the k-means cells.
 
     Attributes (after fit):
-      gallery_: float32 [n, d], the last level's output, rows L2-normalised.
+      gallery_: float32 [n, d'], rows L2-normalised: the last level's output; d' = d, automatic: d' = width + d.
       levels_: the outputs of all levels; queries need each of them, so memory is levels x n x d x 4 bytes.
       report_: what happened at each level, as plain data.
     """
 
-    def __init__(self, levels=None, gamma=3.0, edges="mutual", graph_from="original", query_neighbors=10,
-                 tolerance=1e-4, max_iterations=100, seed=0):
+    def __init__(self, levels=None, residual=0.5, gamma=3.0, edges="mutual", graph_from="original",
+                 queries="appended", query_neighbors=10, tolerance=1e-4, max_iterations=100, seed=0):
         self.levels = levels
+        self.residual = residual
         self.gamma = gamma
         self.edges = edges
         self.graph_from = graph_from
+        self.queries = queries
         self.query_neighbors = query_neighbors
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.seed = seed
 
     def needed_neighbors(self, n):
-        """Return how many neighbours of each of n images the levels use."""
-        return needed_neighbors(self.levels, n)
+        """Return how many neighbours of each of n images are used."""
+        return needed_neighbors(self.levels or cfa_automatic.levels(n), n)
 
     def fit(self, gallery, neighbors=None, labels=None):
         """Diffuse the gallery; return self.
@@ -71,115 +80,97 @@ class CFA:
         Raises:
           InputError: a setting or the gallery cannot be used.
         """
-        levels = check_levels(self.levels, len(gallery))
+        n = len(gallery)
+        levels = check_levels(self.levels or cfa_automatic.levels(n), n)
         lookup(EDGES, self.edges, "kind of edges")
+        lookup(cfa_queries.QUERIES, self.queries, "treatment of queries")
         lookup(GRAPH_FROM, self.graph_from, "graph_from")
         self.original_ = features.check_features(gallery, "gallery")
-        self.levels_, self.report_ = [], {"levels": []}
-        widest = needed_neighbors(levels, len(gallery))
-        if self.graph_from == "original":
-            neighbors = _enough(neighbors, self.original_, widest)
-        current = self.original_
+        self.levels_, self.scales_, self.report_ = [], [], {"levels": []}
+        widest = needed_neighbors(levels, n) if self.graph_from == "original" else max(levels[0]["k"])
+        neighbors = knn.enough(neighbors, self.original_, widest)
+        self.signatures_ = None
+        if not self.levels:
+            self.report_["chosen"] = cfa_automatic.reasons(levels, n, self.residual)
+            self.signatures_ = signatures.signatures(self.original_, neighbors[0], neighbors[1], self.seed)
+        self._run(levels, neighbors)
+        self.gallery_ = self._beside(self.levels_[-1], self.original_)
+        return self
+
+    def _run(self, levels, neighbors):
+        """Solve level after level; fill levels_ and report_."""
+        current, source = self.original_ if self.signatures_ is None else self.signatures_, self.original_
         for level in levels:
-            if self.graph_from == "previous":
-                neighbors = _enough(neighbors if current is self.original_ else None, current, max(level["k"]))
-            source = self.original_ if self.graph_from == "original" else current
+            if self.levels_ and self.graph_from == "previous":
+                neighbors, source = knn.neighbors(current, max(level["k"])), current
             current, report = self._fit_level(level, current, source, neighbors)
             self.levels_.append(current)
             self.report_["levels"].append(report)
-        self.gallery_ = current
-        return self
 
     def transform(self, queries):
-        """Return the augmented queries, a new float32 [q, d], rows L2-normalised; the input is not changed."""
+        """Return the queries as the gallery's rows are, a new float32 [q, d']; the input is not changed.
+
+        Raises:
+          InputError: widths that differ, or a treatment of queries that has no answer here.
+        """
         queries = features.check_features(queries, "query")
         features.check_same_width(queries, self.original_)
-        count = min(self.query_neighbors, len(self.original_))
-        ids, similarities = knn.search(queries, self.original_, count)
-        weights = affinity.weights(similarities, self.gamma)
-        for level in self.levels_:
-            moved = features.normalise_rows(query_expansion.weighted_sum(level, ids, weights))
-            moved += queries
-            queries = features.normalise_rows(moved)
-        return queries
+        if self.queries == "raw":
+            if self.signatures_ is not None:
+                raise InputError("cfa.queries: raw queries cannot be compared with signatures; give cfa.levels, or "
+                                 "choose appended")
+            return queries
+        count = max([self.query_neighbors] + [scale["k"] for scales in self.scales_ for scale in scales])
+        ids, similarities = knn.search(queries, self.original_, min(count, len(self.original_)))
+        current = queries if self.signatures_ is None else signatures.of_queries(ids, self.signatures_)
+        for number, (output, level) in enumerate(zip(self.levels_, self.report_["levels"])):
+            if self.queries == "appended" and (number == 0 or self.graph_from == "original"):
+                current = cfa_queries.appended(current, output, ids, similarities, self.scales_[number],
+                                               level["alpha"], self.gamma)
+            else:
+                few = slice(0, self.query_neighbors)
+                current = cfa_queries.augmented(current, output, ids[:, few],
+                                                affinity.weights(similarities[:, few], self.gamma))
+        return self._beside(current, queries)
+
+    def _beside(self, diffused, original):
+        """Return what is searched: the diffused rows, automatic with the feature beside the signature."""
+        if self.signatures_ is None:
+            return diffused
+        share = np.array([1, self.residual], np.float32) / np.float32(np.hypot(1, self.residual))
+        result = np.empty((len(diffused), diffused.shape[1] + original.shape[1]), np.float32)
+        for start, stop in features.blocks(*result.shape):
+            result[start:stop, :diffused.shape[1]] = diffused[start:stop] * share[0]
+            result[start:stop, diffused.shape[1]:] = original[start:stop] * share[1]
+        return result
 
     def _fit_level(self, level, current, source, neighbors):
         """Return (output of the level, its report)."""
-        cells = _cells(current, level["cells"], self.seed)
-        total, solution, scales = np.zeros(current.shape, np.float32), None, []
+        cell = None if level["cells"] == 1 else cells.cells(current, level["cells"], self.seed)
+        total, solution, scales, reports = np.zeros(current.shape, np.float32), None, [], []
+        tolerance = self.tolerance if self.levels else max(self.tolerance, cfa_automatic.TOLERANCE)
         for k, weight in zip(level["k"], level["weights"]):
             graph = edges(neighbors[0], neighbors[1], k, self.edges, features=source)
-            weighted = affinity.affinity(_cut(graph, cells), self.gamma)
+            weighted = affinity.affinity(_cut(graph, cell), self.gamma)
             # The scales' solutions are near each other: each starts from the one before.
-            solution, info = diffusion.solve(affinity.normalised(weighted), level["alpha"], current, self.tolerance,
+            solution, info = diffusion.solve(affinity.normalised(weighted), level["alpha"], current, tolerance,
                                              self.max_iterations, initial=solution, out=solution)
             _add_normalised(total, solution, weight)
-            scales.append(dict(info, k=k, edges_per_node=round(weighted.nnz / len(current), 2),
-                               isolated_nodes=affinity.isolated(weighted)))
-        return features.normalise_rows(total), {"alpha": level["alpha"], "cells": level["cells"], "scales": scales}
+            reports.append(dict(info, k=k, edges_per_node=round(weighted.nnz / len(current), 2),
+                                isolated_nodes=affinity.isolated(weighted)))
+            scales.append({"k": k, "weight": weight, "reach": neighbors[1][:, k - 1].copy(),
+                           "degree": np.asarray(weighted.sum(axis=1), np.float32).ravel(),
+                           "length": np.sqrt(np.einsum("ij,ij->i", solution, solution))})
+        self.scales_.append(scales)
+        return features.normalise_rows(total), {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
 
 
-def check_levels(levels, num_images):
-    """Return the levels with defaults filled in, k cut to n - 1 and weights of sum 1.
-
-    Raises:
-      InputError: no level, an unknown key, another number of weights than of k, weights of sum 0, alpha outside
-        [0, 1), or more cells than images.
-    """
-    defaults = {"k": [30], "weights": [], "alpha": 0.95, "cells": 1}
-    checked = []
-    for number, given in enumerate([{}] if levels is None else levels):
-        where = "cfa.levels.{}".format(number)
-        for key in given:
-            lookup(defaults, key, where + " key")
-        level = dict(defaults, **given)
-        weights = list(level["weights"]) or [1.0] * len(level["k"])
-        if not level["k"] or min(level["k"]) < 1 or len(weights) != len(level["k"]):
-            raise InputError("{}: {} weights for k {}; give each k (at least 1) one weight, or none at all".format(
-                where, len(weights), list(level["k"])))
-        if min(weights) < 0 or sum(weights) == 0:
-            raise InputError("{}.weights: {} must not be negative or all 0".format(where, weights))
-        if not 0 <= level["alpha"] < 1:
-            raise InputError("{}.alpha: {} is out of range; it must be at least 0 and below 1".format(
-                where, level["alpha"]))
-        if not 1 <= level["cells"] <= num_images:
-            raise InputError("{}.cells: {} cells for a gallery of {} images; choose from 1 to {}".format(
-                where, level["cells"], num_images, num_images))
-        level["k"] = [max(1, min(int(k), num_images - 1)) for k in level["k"]]
-        level["weights"] = [weight / sum(weights) for weight in weights]
-        checked.append(level)
-    if not checked:
-        raise InputError("cfa.levels: expected at least one level, such as [{k: [30], alpha: 0.95}]")
-    return checked
-
-
-def needed_neighbors(levels, num_images):
-    """Return how many neighbours of each image the levels use."""
-    return max(max(level["k"]) for level in check_levels(levels, num_images))
-
-
-def _enough(neighbors, gallery, k):
-    """Return the neighbours given if they are k wide (or as wide as the gallery allows), else compute them."""
-    if neighbors is not None and neighbors[0].shape[1] >= min(k, len(gallery) - 1):
-        return neighbors
-    return knn.neighbors(gallery, k)
-
-
-def _cells(current, count, seed):
-    """Return the cell of each image, int [n], by seeded mini-batch k-means; None for one cell."""
-    if count == 1:
-        return None
-    from sklearn.cluster import MiniBatchKMeans  # here: scikit-learn takes a second to import
-    kmeans = MiniBatchKMeans(count, batch_size=CELL_BATCH, n_init=3, random_state=seed)
-    return kmeans.fit_predict(np.ascontiguousarray(current))
-
-
-def _cut(graph, cells):
+def _cut(graph, cell):
     """Return the graph without the edges between different cells."""
-    if cells is None:
+    if cell is None:
         return graph
     pairs = graph.tocoo()
-    kept = cells[pairs.row] == cells[pairs.col]
+    kept = cell[pairs.row] == cell[pairs.col]
     return sparse.coo_matrix((pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=graph.shape).tocsr()
 
 

@@ -58,6 +58,13 @@ def neighbors(gallery, k, block=1024):
     return ids, similarities
 
 
+def enough(given, gallery, k):
+    """Return the neighbours given if they are k wide (or as wide as the gallery allows), else compute them."""
+    if given is not None and given[0].shape[1] >= min(k, len(gallery) - 1):
+        return given
+    return neighbors(gallery, k)
+
+
 def load_or_build(gallery, k, folder, features_hash, block=1024):
     """Return the gallery's neighbours from the run's store, built and stored when they are not there.
 

@@ -9,9 +9,24 @@ A method that learns also has learn(train_features, train_labels, neighbors=None
 import dataclasses
 
 from slim_retrieval.common.errors import InputError
+from slim_retrieval.graph.aqe import AQE
 from slim_retrieval.graph.cfa import CFA
+from slim_retrieval.graph.cfa_joint import JointCFA
+from slim_retrieval.graph.dba import DBA
+from slim_retrieval.graph.gcr import GCR
+from slim_retrieval.graph.gnn_rerank import GNNRerank
+from slim_retrieval.graph.gss import GSS
+from slim_retrieval.graph.k_reciprocal import KReciprocal
 from slim_retrieval.graph.plain import Plain
 from slim_retrieval.graph.query_expansion import AlphaQE
+from slim_retrieval.graph.superglobal import SuperGlobal
+
+
+def _cfa(section, seed):
+    """CFA; solved for each set of queries where they are to be joint."""
+    if section.get("queries") == "joint":
+        return JointCFA(seed=seed, **{name: value for name, value in section.items() if name != "queries"})
+    return CFA(seed=seed, **section)
 
 
 def _gfr(section, seed):
@@ -25,8 +40,15 @@ def _gfr(section, seed):
 METHODS = {
     "none": lambda section, seed: Plain(),
     "alpha_qe": lambda section, seed: AlphaQE(**section),
-    "cfa": lambda section, seed: CFA(seed=seed, **section),
+    "aqe": lambda section, seed: AQE(**section),
+    "cfa": _cfa,
+    "dba": lambda section, seed: DBA(**section),
+    "gcr": lambda section, seed: GCR(**section),
     "gfr": _gfr,
+    "gnn_rerank": lambda section, seed: GNNRerank(**section),
+    "gss": lambda section, seed: GSS(seed=seed, **section),
+    "k_reciprocal": lambda section, seed: KReciprocal(**section),
+    "superglobal": lambda section, seed: SuperGlobal(**section),
 }
 
 # Methods that are trained on labelled features unless a checkpoint is given.

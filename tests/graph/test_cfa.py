@@ -64,7 +64,8 @@ def test_levels_feed_each_other(graph_from):
 
 def test_a_query_follows_its_neighbours_level_by_level():
     gallery, queries = clustered(), clustered(7, seed=5)
-    model = cfa.CFA(levels=[{"k": [5], "alpha": 0.7}, {"k": [8], "alpha": 0.9}], query_neighbors=4, gamma=2.0)
+    model = cfa.CFA(levels=[{"k": [5], "alpha": 0.7}, {"k": [8], "alpha": 0.9}], queries="augmented", query_neighbors=4,
+                    gamma=2.0)
     result = model.fit(gallery).transform(queries)
     first = dense_scale(gallery, gallery, 5, 0.7, 2.0)
     for query, moved in zip(queries.astype(np.float64), result):
@@ -204,9 +205,10 @@ def test_diffusion_tells_two_rings_apart():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_galleries(n):
     gallery = clustered(n)
-    model = cfa.CFA().fit(gallery)
-    assert model.gallery_.shape == gallery.shape and np.isfinite(model.gallery_).all()
-    assert np.isfinite(model.transform(clustered(2, seed=1))).all()
+    for levels in (None, [{"k": [30]}]):
+        model = cfa.CFA(levels=levels).fit(gallery)
+        assert len(model.gallery_) == n and np.isfinite(model.gallery_).all()
+        assert np.isfinite(model.transform(clustered(2, seed=1))).all()
     if n == 1:
         np.testing.assert_allclose(model.gallery_, gallery, atol=1e-6)
 
@@ -220,7 +222,6 @@ def test_the_report_tells_the_graph_and_the_solver():
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"levels": []}, "expected at least one level"),
     ({"levels": [{"k": [3, 5], "weights": [1.0]}]}, "cfa.levels.0: 1 weights for k .3, 5."),
     ({"levels": [{"k": [3]}, {"k": []}]}, "cfa.levels.1: 0 weights for k"),
     ({"levels": [{"k": [0]}]}, "cfa.levels.0: 1 weights for k .0."),
@@ -228,8 +229,26 @@ def test_the_report_tells_the_graph_and_the_solver():
     ({"levels": [{"alpha": 1.0}]}, "cfa.levels.0.alpha: 1.0 is out of range"),
     ({"levels": [{"cells": 61}]}, "cfa.levels.0.cells: 61 cells for a gallery of 60 images"),
     ({"levels": [{"apha": 0.5}]}, "unknown cfa.levels.0 key 'apha' .did you mean alpha"),
+    ({"queries": "late"}, "unknown treatment of queries 'late'"),
     ({"edges": "nearest"}, "unknown kind of edges 'nearest'"),
     ({"graph_from": "first"}, "unknown graph_from 'first'")])
 def test_settings_that_cannot_be_used(settings, message):
     with pytest.raises(InputError, match=message):
         cfa.CFA(**settings).fit(clustered())
+
+
+def test_raw_queries_stay_as_they_are_and_have_no_place_among_signatures():
+    gallery, queries = clustered(), clustered(4, seed=3)
+    model = cfa.CFA(levels=[{"k": [5]}], queries="raw").fit(gallery)
+    np.testing.assert_array_equal(model.transform(queries), queries)
+    with pytest.raises(InputError, match="raw queries cannot be compared with signatures"):
+        cfa.CFA(queries="raw").fit(gallery).transform(queries)
+
+
+def test_an_appended_query_solves_its_own_row_of_the_equation():
+    """A query that is a copy of an image, whose edges it therefore shares, lands near that image's own solution."""
+    gallery = clustered(80, 8, spread=0.3)
+    model = cfa.CFA(levels=[{"k": [6], "alpha": 0.9}]).fit(gallery)
+    moved = model.transform(gallery)
+    assert np.einsum("ij,ij->i", moved, model.gallery_).min() > 0.97
+    assert np.einsum("ij,ij->i", gallery, model.gallery_).min() < 0.95

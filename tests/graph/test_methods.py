@@ -29,8 +29,9 @@ def test_every_method_is_an_estimator_that_changes_no_input(name):
     np.testing.assert_array_equal(estimator.gallery_, fitted)
     np.testing.assert_array_equal(gallery, before[0])
     np.testing.assert_array_equal(queries, before[1])
+    width = {"cfa": 46}.get(name, 6)  # automatic CFA: 40 signature columns and the feature
     for rows, n in ((moved, 5), (fitted, 40)):
-        assert rows.shape == (n, 6) and rows.dtype == np.float32
+        assert rows.shape == (n, width) and rows.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     assert isinstance(estimator.report_, dict)
 

@@ -1,0 +1,43 @@
+"""CFA with queries and gallery in one graph: the best ranking of a fixed set of queries, solved anew for each set."""
+import numpy as np
+
+from slim_retrieval.graph import features, joint, ranking
+from slim_retrieval.graph.cfa import CFA
+
+
+class JointCFA:
+    """Solve gallery and queries together and rank the gallery for each query.
+
+    Args:
+      **settings: of cfa.CFA, apart from `queries`.
+
+    Attributes (after rank):
+      report_: of the CFA that was fitted on both.
+    """
+
+    def __init__(self, **settings):
+        self.settings = settings
+        self.report_ = {}
+
+    def needed_neighbors(self, n):
+        """Return how many neighbours of each of n gallery images are used."""
+        return CFA(**self.settings).needed_neighbors(n)
+
+    def fit(self, gallery, neighbors=None, labels=None):
+        """Keep the gallery and its graph for `rank`; return self."""
+        self._gallery, self._neighbors = features.check_features(gallery, "gallery"), neighbors
+        return self
+
+    def rank(self, queries, k):
+        """Return int32 [q, k]: for each query the ids of the k best gallery images, best first, -1 pads.
+
+        Memory: both feature sets are copied into one array.
+        """
+        queries = features.check_features(queries, "query")
+        features.check_same_width(queries, self._gallery)
+        n, model = len(self._gallery), CFA(**self.settings)
+        width = min(model.needed_neighbors(n + len(queries)), n + len(queries) - 1)
+        near = joint.neighbors(self._gallery, queries, self._neighbors, width)
+        both = model.fit(np.concatenate([self._gallery, queries]), near).gallery_
+        self.report_ = model.report_
+        return ranking.rank(both[n:], both[:n], k)

@@ -1,0 +1,64 @@
+"""What CFA does with queries that are not in the gallery."""
+import numpy as np
+
+from slim_retrieval.graph import affinity, features, query_expansion
+
+QUERIES = {"appended": "each query becomes one more node of the solved graph, which stays as it is",
+           "augmented": "a query moves towards what its nearest neighbours have become",
+           "raw": "queries stay as they are (not with automatic settings)",
+           "joint": "queries and gallery are one graph, solved for this set of queries"}
+ROWS = 256
+
+
+def augmented(queries, output, ids, weights):
+    """Return q + the direction of what its neighbours have become: normalise(q + normalise(sum_j w_j y_j)).
+
+    Args:
+      queries: float32 [q, d], rows L2-normalised.
+      output: float32 [n, d], the level's output.
+      ids: int [q, k], the neighbours; weights: float32 [q, k].
+    """
+    moved = features.normalise_rows(query_expansion.weighted_sum(output, ids, weights))
+    moved += queries
+    return features.normalise_rows(moved)
+
+
+def appended(queries, output, ids, similarities, scales, alpha, gamma):
+    """Return the rows that the queries would have as further nodes of the solved graph, float32 [q, d].
+
+    For each scale the query's edges are what they would be among mutual neighbours: its k nearest gallery images that
+    are at least as near to it as to their own k-th. With the gallery's solution held fixed, the equation of the
+    query's row, (I - alpha S) y = (1 - alpha) x, gives
+
+        y_q = (1 - alpha) q + alpha sum_j S_qj y_j,   S_qj = a_qj / sqrt(d_q (d_j + a_qj))
+
+    Of the y_j of each scale only the lengths are kept, the direction is taken from the level's output. A query without
+    an edge stays as it is. All the kinds of edges are treated as mutual ones, the strictest.
+
+    Args:
+      queries: float32 [q, d], rows L2-normalised.
+      output: float32 [n, d], the level's output.
+      ids, similarities: [q, K], the nearest gallery images of each query by original features, best first.
+      scales: list of dicts of a scale: k, weight, reach (float32 [n], similarity of the k-th neighbour), degree
+        (float32 [n], row sums of A), length (float32 [n], norms of the solution's rows).
+      alpha, gamma: of the level.
+    """
+    result = np.empty(queries.shape, np.float32)
+    for start in range(0, len(queries), ROWS):
+        rows = slice(start, start + ROWS)
+        result[rows] = _append(queries[rows], output, ids[rows], similarities[rows], scales, alpha, gamma)
+    return features.normalise_rows(result)
+
+
+def _append(queries, output, ids, similarities, scales, alpha, gamma):
+    near = output[ids]  # [rows, K, d]
+    total = np.zeros_like(queries)
+    for scale in scales:
+        k = scale["k"]
+        j, s = ids[:, :k], similarities[:, :k]
+        edge = affinity.weights(s, gamma) * (s >= scale["reach"][j])
+        degree = edge.sum(axis=1, keepdims=True)
+        share = edge / np.sqrt(np.maximum(degree * (scale["degree"][j] + edge), np.finfo(np.float32).tiny))
+        moved = np.matmul((share * scale["length"][j])[:, None, :], near[:, :k])[:, 0]
+        total += np.float32(scale["weight"]) * features.normalise_rows((1 - alpha) * queries + alpha * moved)
+    return total

@@ -1,0 +1,85 @@
+"""Node signatures: what a node's neighbourhood looks like, as a vector. Automatic CFA diffuses these.
+
+Two images of one class share neighbours even where their own features differ, so a node's neighbourhood says more than
+its feature. The encoding is that of Zhang et al., "Understanding Image Retrieval Re-Ranking: A Graph Neural Network
+Perspective", 2020: a row of indicators, spread twice over the nearest few.
+"""
+import numpy as np
+from scipy import sparse
+
+from slim_retrieval.graph import cells, features
+
+NEIGHBORS = 10  # members of the first neighbourhood, the node itself among them
+SPREAD = 3      # nearest ones, the node itself among them, over which a round averages
+ROUNDS = 2
+EXACT_NODES = 2048  # up to here a signature has one value for each node
+WIDTH = 512         # beyond, for each of this many cells
+ROWS = 8192
+
+
+def signatures(gallery, ids, similarities, seed=0, width=None):
+    """Return float32 [n, width]: each node's signature, rows L2-normalised.
+
+    With N_i the NEIGHBORS nearest of i (i itself first), a_i its indicator row and s_ij the similarities:
+
+        A <- A + A^T,   a_i <- normalise(sum_{j in SPREAD nearest of i} s_ij^2 a_j)        (ROUNDS times)
+
+    A is sparse and n wide. Up to EXACT_NODES nodes it is returned as it is. Beyond, the columns of one cell of a
+    k-means of the gallery are added up: members of one cell are alike as neighbours, so little is lost, while a random
+    projection of the same width adds noise of 1 / sqrt(width) to every inner product, more than distant members of a
+    class have in common.
+
+    Args:
+      gallery: float32 [n, d], rows L2-normalised; used for the cells.
+      ids: int32 [n, K], each node's neighbours, nearest first, without itself; -1 pads.
+      similarities: float32 [n, K].
+      seed: of the k-means.
+      width: columns; None: n up to EXACT_NODES, WIDTH beyond.
+    """
+    n = len(ids)
+    codes = encode(ids, similarities)
+    width = min(n, width or (n if n <= EXACT_NODES else WIDTH))
+    if width < n:
+        codes = codes @ _members(cells.cells(gallery, width, seed), width)
+    result = np.empty((n, width), np.float32)
+    for start in range(0, n, ROWS):
+        result[start:start + ROWS] = codes[start:start + ROWS].toarray()
+    return features.normalise_rows(result)
+
+
+def encode(ids, similarities):
+    """Return the signatures before hashing, CSR float32 [n, n], rows L2-normalised."""
+    n = len(ids)
+    near = _rows(ids, np.ones_like(similarities), NEIGHBORS)
+    spread = _rows(ids, np.maximum(similarities, 0) ** 2, SPREAD)
+    for _ in range(ROUNDS):
+        near = spread @ (near + near.T.tocsr())
+        norms = np.sqrt(np.asarray(near.multiply(near).sum(axis=1), np.float64).ravel())
+        near = sparse.diags((1 / norms).astype(np.float32), shape=(n, n)) @ near
+    return near.tocsr().astype(np.float32)
+
+
+def of_queries(ids, gallery_signatures):
+    """Return the signatures of nodes outside the graph, a new float32 [q, width]: those of their nearest neighbours.
+
+    Args:
+      ids: int32 [q, K], each query's gallery neighbours, nearest first.
+      gallery_signatures: float32 [n, width].
+    """
+    return gallery_signatures[ids[:, 0]]
+
+
+def _rows(ids, values, count):
+    """Return CSR float32 [n, n] with 1 on the diagonal and the values of each row's count - 1 nearest."""
+    n = len(ids)
+    chosen = np.concatenate([np.arange(n, dtype=np.int32)[:, None], ids[:, :count - 1]], axis=1)
+    weights = np.concatenate([np.ones((n, 1), np.float32), values[:, :count - 1]], axis=1)
+    kept = chosen >= 0
+    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    return sparse.csr_matrix((weights[kept].astype(np.float32), chosen[kept], indptr), shape=(n, n))
+
+
+def _members(cell, width):
+    """Return CSR float32 [n, width] with a 1 for the cell of each node."""
+    n = len(cell)
+    return sparse.csr_matrix((np.ones(n, np.float32), cell, np.arange(n + 1)), shape=(n, width))

@@ -1,0 +1,23 @@
+import numpy as np
+
+from slim_retrieval.graph import cfa, cfa_joint
+
+
+def rows_of(n, seed):
+    random = np.random.RandomState(seed)
+    rows = np.eye(5, 9)[random.randint(5, size=n)] + 0.4 * random.randn(n, 9)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_the_ranking_is_that_of_one_cfa_over_both():
+    gallery, queries = rows_of(60, 0), rows_of(9, 1)
+    for settings in ({}, {"levels": [{"k": [6], "alpha": 0.9}]}):
+        both = cfa.CFA(**settings).fit(np.concatenate([gallery, queries])).gallery_
+        model = cfa_joint.JointCFA(**settings).fit(gallery)
+        ranks = model.rank(queries, 20)
+        scores = both[60:] @ both[:60].T
+        assert ranks.shape == (9, 20) and ranks.dtype == np.int32
+        for row, score in zip(ranks, scores):
+            assert len(set(row)) == 20
+            np.testing.assert_allclose(score[row], np.sort(score)[::-1][:20], atol=1e-5)
+        assert model.report_["levels"]
