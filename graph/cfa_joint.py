@@ -1,7 +1,7 @@
 """CFA with queries and gallery in one graph: the best ranking of a fixed set of queries, solved anew for each set."""
 import numpy as np
 
-from slim_retrieval.graph import features, joint, ranking
+from slim_retrieval.graph import features, joint, knn, ranking
 from slim_retrieval.graph.cfa import CFA
 
 
@@ -41,3 +41,8 @@ class JointCFA:
         both = model.fit(np.concatenate([self._gallery, queries]), near).gallery_
         self.report_ = model.report_
         return ranking.rank(both[n:], both[:n], k)
+
+    def rank_gallery(self, k):
+        """Return int32 [n, k]: the ranking for each gallery image, itself left out; no query takes part."""
+        model = CFA(**self.settings).fit(self._gallery, self._neighbors)
+        return knn.neighbors(model.gallery_, k)[0]

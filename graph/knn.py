@@ -51,11 +51,21 @@ def neighbors(gallery, k, block=1024):
     similarities = np.empty((len(gallery), k), np.float32)
     for start, found, scores in _search_blocks(gallery, gallery, k + 1, block):
         stop = start + len(found)
-        others = found != np.arange(start, stop)[:, None]
-        others[others.all(axis=1), -1] = False  # self is not among them: drop the last
+        others = without_self(found, start)
         ids[start:stop] = found[others].reshape(len(found), k)
         similarities[start:stop] = scores[others].reshape(len(found), k)
     return ids, similarities
+
+
+def without_self(ids, start=0):
+    """Return bool [n, k + 1] with k True in each row: all but the row's own id, or all but the last where it is absent.
+
+    Args:
+      ids: int [n, k + 1]; row r belongs to image start + r.
+    """
+    others = ids != np.arange(start, start + len(ids))[:, None]
+    others[others.all(axis=1), -1] = False
+    return others
 
 
 def enough(given, gallery, k):

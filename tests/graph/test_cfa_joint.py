@@ -21,3 +21,8 @@ def test_the_ranking_is_that_of_one_cfa_over_both():
             assert len(set(row)) == 20
             np.testing.assert_allclose(score[row], np.sort(score)[::-1][:20], atol=1e-5)
         assert model.report_["levels"]
+        alone = cfa.CFA(**settings).fit(gallery).gallery_
+        for i, row in enumerate(model.rank_gallery(10)):
+            assert i not in row
+            np.testing.assert_allclose((alone @ alone[i])[row], -np.sort(-np.delete(alone @ alone[i], i))[:10],
+                                       atol=1e-5)

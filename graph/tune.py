@@ -1,0 +1,141 @@
+"""Choose a method's settings on labelled validation images, or on pairs that are known to match; never on queries.
+
+    python -m slim_retrieval.graph.tune --method cfa --run shoes
+    python -m slim_retrieval.graph.tune --method cfa --features V.npy --labels V.csv
+    python -m slim_retrieval.graph.tune --method cfa --features G.npy --pairs pairs.csv
+
+Prints each candidate's score and the flags of the best. Each image is ranked against all others, itself left out. With
+labels a query's score is its average precision; with pairs (CSV, columns a and b: row numbers, b matches a) it is
+-log2 of the place of b. The best mean over queries wins, the default among equals. The standard error of the difference
+tells how much chance is in it. A residual of 1000 is the method none.
+"""
+import csv
+import os
+
+import numpy as np
+
+from slim_retrieval.common import runs
+from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
+from slim_retrieval.common.errors import InputError, command, lookup
+from slim_retrieval.evaluation import average_precision, relevance
+from slim_retrieval.graph import knn, methods, ranking, sources
+
+# Per method the candidates, the default first: settings that differ from the configuration.
+CANDIDATES = {
+    "cfa": [{}] + [{"residual": r} for r in (0.25, 1.0, 2.0, 4.0, 1000.0)],
+    "alpha_qe": [{}] + [{"k": k, "alpha": a} for k in (3, 5, 20, 50) for a in (0.0, 3.0)],
+    "dba": [{}] + [{"k": k} for k in (1, 3, 5, 10, 50)],
+    "k_reciprocal": [{}] + [{"k1": a, "k2": b} for a, b in ((6, 2), (12, 3), (40, 8), (80, 12))],
+    "gnn_rerank": [{}] + [{"k1": a, "k2": b} for a, b in ((6, 2), (10, 3), (40, 6), (80, 12))],
+    "gcr": [{}] + [{"k": k} for k in (3, 6, 30, 60)],
+}
+
+
+@command
+def main(argv=None):
+    parser = build_parser("Choose a method's settings on validation images.")
+    parser.add_argument("--run", metavar="NAME", help="run whose validation split is used")
+    parser.add_argument("--method", required=True, help="one of " + ", ".join(sorted(CANDIDATES)))
+    parser.add_argument("--features", metavar="F.npy", help="validation images, or with --pairs any gallery")
+    parser.add_argument("--labels", metavar="L.csv", help="their labels: CSV (column label) or .npy")
+    parser.add_argument("--pairs", metavar="P.csv", help="matching pairs: columns a and b, row numbers from 0")
+    flags, overrides = parse(parser, argv)
+    candidates = lookup(CANDIDATES, flags.method, "method that can be tuned")
+    config, source = _read(flags, overrides)
+    queries, score = _scorer(flags, source)
+    best = choose(flags.method, to_plain(config)[flags.method], candidates, source.features, queries, score,
+                  config.run.seed)
+    print("use: " + (" ".join("--{}.{} {:g}".format(flags.method, *item) for item in best.items()) or "the default"))
+
+
+def choose(method, section, candidates, features, queries, score, seed):
+    """Return the best candidate, a dict of settings; print the score of each.
+
+    Args:
+      method: name in methods.METHODS.
+      section: its settings, which each candidate is laid over.
+      candidates: list of dicts; the first wins among equals.
+      features: float32 [n, d], rows L2-normalised.
+      queries: int [q], rows that are ranked against all others.
+      score: function (ranking int32 [q, n - 1]) -> float [q], larger is better, NaN where a query does not count.
+      seed: of methods that have one.
+    """
+    near, base, best, lead = None, None, {}, 0.0
+    for candidate in candidates:
+        estimator = methods.METHODS[method](dict(section, **candidate), seed)
+        near = knn.enough(near, features, max(1, min(estimator.needed_neighbors(len(features)), len(features) - 1)))
+        estimator.fit(features, neighbors=near)
+        values = score(ranking.rank_gallery(estimator, features, len(features) - 1)[queries])
+        base = values if base is None else base
+        ahead = (values - base)[~np.isnan(base)]
+        error = ahead.std() / np.sqrt(len(ahead))
+        print("  {:24s} {:.4f}  against the default {:+.4f} +- {:.4f}".format(
+            " ".join("{} {:g}".format(*item) for item in candidate.items()) or "default", np.nanmean(values),
+            ahead.mean(), error), flush=True)
+        if ahead.mean() > lead:
+            best, lead = candidate, ahead.mean()
+    return best
+
+
+def score_labels(labels):
+    """Return (queries, score) for labels, [n]: average precision of every image against all others."""
+    codes = np.unique(labels, return_inverse=True)[1]
+    ids = np.arange(len(codes))
+    judged = relevance.from_labels(codes, codes, ids, ids)
+    if not (judged.num_positives > 0).any():
+        raise InputError("none of the {} labels stands twice; tuning needs images that match".format(len(codes)))
+
+    def score(ranks):
+        hits, junk = judged.judge(ids, ranks)
+        return average_precision.step(hits, judged.num_positives, junk)
+
+    return ids, score
+
+
+def score_pairs(pairs):
+    """Return (queries, score) for pairs, int [p, 2]: -log2 of the place of b in the ranking of a."""
+    def score(ranks):
+        return -np.log2(1.0 + np.argmax(ranks == pairs[:, 1:], axis=1))
+
+    return pairs[:, 0], score
+
+
+def read_pairs(path, num_rows):
+    """Return int [p, 2] from a CSV file with the columns a and b.
+
+    Raises:
+      InputError: no file or column, no pair, a number that is no row of the features, or a pair of one row.
+    """
+    if not os.path.isfile(path):
+        raise InputError("no file of pairs {}; give a CSV file with the columns a and b".format(path))
+    with open(path, encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        rows = [(row.get("a"), row.get("b")) for row in reader]
+    for line, (a, b) in enumerate(rows, 2):
+        if not (a and b and a.isdigit() and b.isdigit() and a != b and max(int(a), int(b)) < num_rows):
+            raise InputError("{}: line {}: {!r} and {!r} are not two different rows from 0 to {}".format(
+                path, line, a, b, num_rows - 1))
+    if not rows:
+        raise InputError("{}: no pairs; give at least one, some fifty are useful".format(path))
+    return np.array(rows, dtype=np.int64)
+
+
+def _read(flags, overrides):
+    """Return (configuration, Source of the validation images)."""
+    if bool(flags.labels) == bool(flags.pairs) and flags.features:
+        raise InputError("--features needs one of --labels and --pairs")
+    if flags.features:
+        return resolve(flags.config, overrides), sources.from_file(flags.features, "validation", flags.labels)
+    run = runs.find(flags.run, overrides.get("run.directory", "runs"))
+    config = resolve(flags.config or runs.config_path(run), overrides)
+    return config, sources.from_run(run, "validation", labels=True)
+
+
+def _scorer(flags, source):
+    if flags.pairs:
+        return score_pairs(read_pairs(flags.pairs, len(source.features)))
+    return score_labels(source.labels)
+
+
+if __name__ == "__main__":
+    main()
