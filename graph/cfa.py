@@ -38,7 +38,7 @@ class CFA:
       gamma: exponent of similarities.
       edges: a name in edges.EDGES.
       graph_from: "original" or "previous": features that give each level's graph.
-      queries: a name in cfa_queries.QUERIES: appended, augmented, raw (joint: see cfa_joint.py). With graph_from
+      queries: a name in cfa_queries.QUERIES: auto, appended, augmented, raw (joint: see cfa_joint.py). With graph_from
         "previous", levels after the first take appended queries as augmented ones: their graphs are of features that
         a query does not have.
       query_neighbors: neighbours of augmented queries.
@@ -52,7 +52,7 @@ class CFA:
     """
 
     def __init__(self, levels=None, residual=0.5, gamma=3.0, edges="mutual", graph_from="original",
-                 queries="appended", query_neighbors=10, tolerance=1e-4, max_iterations=100, seed=0):
+                 queries="auto", query_neighbors=10, tolerance=1e-4, max_iterations=100, seed=0):
         self.levels = levels
         self.residual = residual
         self.gamma = gamma
@@ -120,11 +120,12 @@ class CFA:
                 raise InputError("cfa.queries: raw queries cannot be compared with signatures; give cfa.levels, or "
                                  "choose appended")
             return queries
+        appended = self.queries == "appended" or self.queries == "auto" and not self.levels
         count = max([self.query_neighbors] + [scale["k"] for scales in self.scales_ for scale in scales])
         ids, similarities = knn.search(queries, self.original_, min(count, len(self.original_)))
         current = queries if self.signatures_ is None else signatures.of_queries(ids, self.signatures_)
         for number, (output, level) in enumerate(zip(self.levels_, self.report_["levels"])):
-            if self.queries == "appended" and (number == 0 or self.graph_from == "original"):
+            if appended and (number == 0 or self.graph_from == "original"):
                 current = cfa_queries.appended(current, output, ids, similarities, self.scales_[number],
                                                level["alpha"], self.gamma)
             else:

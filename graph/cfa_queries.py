@@ -3,7 +3,8 @@ import numpy as np
 
 from slim_retrieval.graph import affinity, features, query_expansion
 
-QUERIES = {"appended": "each query becomes one more node of the solved graph, which stays as it is",
+QUERIES = {"auto": "appended when CFA chooses its levels, augmented when they are given",
+           "appended": "each query becomes one more node of the solved graph, which stays as it is",
            "augmented": "a query moves towards what its nearest neighbours have become",
            "raw": "queries stay as they are (not with automatic settings)",
            "joint": "queries and gallery are one graph, solved for this set of queries"}

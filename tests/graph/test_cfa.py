@@ -248,7 +248,7 @@ def test_raw_queries_stay_as_they_are_and_have_no_place_among_signatures():
 def test_an_appended_query_solves_its_own_row_of_the_equation():
     """A query that is a copy of an image, whose edges it therefore shares, lands near that image's own solution."""
     gallery = clustered(80, 8, spread=0.3)
-    model = cfa.CFA(levels=[{"k": [6], "alpha": 0.9}]).fit(gallery)
+    model = cfa.CFA(levels=[{"k": [6], "alpha": 0.9}], queries="appended").fit(gallery)
     moved = model.transform(gallery)
     assert np.einsum("ij,ij->i", moved, model.gallery_).min() > 0.97
     assert np.einsum("ij,ij->i", gallery, model.gallery_).min() < 0.95
