@@ -4,6 +4,7 @@
     python retrieve.py --run shoes --method gfr --gfr.epochs 20
     python retrieve.py --method cfa --validation --cfa.edges mutual --name cfa_mutual
     python retrieve.py --query Q.npy --gallery G.npy --method cfa --output DIR
+    python retrieve.py --method cfa --side.labels category --side.denoise rank         # a column of index.csv
 
 Reads <run>/features/{query,gallery,train}, writes <run>/rankings/<name>.npy (int32, best first) and <name>.json.
 With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. TensorFlow is needed for training gfr
@@ -14,7 +15,7 @@ import os
 from slim_retrieval.common import runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.graph import methods, pipeline, sources
+from slim_retrieval.graph import leakage, methods, pipeline, side_information, side_sources, sources
 
 
 @command
@@ -31,8 +32,12 @@ def main(argv=None):
     train = None
     if methods.needs_training(flags.method, config.get(flags.method, {})):
         train = _read_train(flags, run)
+    given = _read_side(flags, run, config, (query, gallery))
     _tell(flags.method, config, query, gallery)
-    ranks, record = pipeline.retrieve(flags.method, config, query, gallery, train, flags.output or run)
+    more = {"side": given.side, "edges": given.edges} if given.settings else {}
+    ranks, record = pipeline.retrieve(flags.method, config, query, gallery, train, flags.output or run, **more)
+    if given.settings:
+        record["side_information"] = leakage.write(_folder(flags, run), given.pieces, given.settings)
     if flags.validation:
         record["validation_queries"] = config["evaluation"]["validation_queries"]
     path = pipeline.write(_folder(flags, run), flags.name or flags.method, ranks, record)
@@ -53,6 +58,10 @@ def _parser():
     parser.add_argument("--train", metavar="FILE.npy", help="features that gfr is trained on")
     parser.add_argument("--train_labels", metavar="FILE", help="their labels: CSV (column label) or .npy")
     parser.add_argument("--output", metavar="DIR", help="where --query and --gallery are ranked to")
+    parser.add_argument("--side_columns", metavar="FILE.csv", help="columns about the gallery that side.labels and "
+                        "side.text name: row by row, in a run by a column path; default: a run's index.csv")
+    parser.add_argument("--edge_features", metavar="FILE.npy", help="gallery features that make the edges, row by row")
+    parser.add_argument("--query_edge_features", metavar="FILE.npy", help="the queries' features of the same kind")
     return parser
 
 
@@ -84,6 +93,16 @@ def _read_query_and_gallery(flags, run, config):
     if flags.validation:
         return sources.from_validation(run, config["evaluation"]["validation_queries"], config["run"]["seed"])
     return sources.from_run(run, "query"), sources.from_run(run, "gallery")
+
+
+def _read_side(flags, run, config, nodes):
+    """Return the side_sources.Given of this ranking; refuse one that the method would not use."""
+    cut = (config["evaluation"]["validation_queries"], config["run"]["seed"]) if flags.validation else None
+    given = side_sources.gather(config["side"], nodes, run, cut, config["run"]["directory"], flags.side_columns,
+                                (flags.query_edge_features, flags.edge_features))
+    if given.settings:
+        side_information.check_method(flags.method)
+    return given
 
 
 def _read_train(flags, run):

@@ -14,6 +14,7 @@ import os
 
 import numpy as np
 
+from slim_retrieval.common import csv_columns
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import digest, naming, read_json, remove, write_json, write_text
 
@@ -142,23 +143,7 @@ def read_index(path):
     Raises:
       InputError: missing, not UTF-8, without a `path` column, a column twice, or rows of another length.
     """
-    if not os.path.isfile(path):
-        raise InputError("no {}; extract features first".format(path))
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:  # -sig: spreadsheets put a mark in front
-            rows = [row for row in csv.reader(stream) if row]
-    except UnicodeDecodeError as error:
-        raise InputError("{} is not UTF-8: {}".format(path, error)) from error
-    except csv.Error as error:
-        raise InputError("{} is not CSV: {}".format(path, error)) from error
-    if not rows or "path" not in rows[0] or len(set(rows[0])) != len(rows[0]):
-        raise InputError("{}: expected a column 'path' and no column twice, got {}".format(
-            path, rows[0] if rows else "nothing"))
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(rows[0]):
-            raise InputError("{}: row {} ({}) has {} values, the header has {}".format(
-                path, number, row[0], len(row), len(rows[0])))
-    return {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
+    return csv_columns.read(path, ["path"], "extract features first")
 
 
 def _csv_text(columns):

@@ -22,9 +22,10 @@ class CFAConfig:
     gamma: float = option(3.0, "exponent of the similarity in the affinity and in the query's weights", minimum=0)
     edges: str = option("mutual", "which neighbours are joined", choices=["knn", "mutual", "k_reciprocal", "shared"])
     graph_from: str = option("original", "features that give each level's graph", choices=["original", "previous"])
-    queries: str = option("appended", "treatment of queries: appended (to the solved graph as a node), augmented "
-                                      "(moved towards neighbours), raw, joint (solved with the gallery)",
-                          choices=["appended", "augmented", "raw", "joint"])
+    queries: str = option("auto", "treatment of queries: appended (to the solved graph as a node), augmented (moved "
+                                  "towards neighbours), raw, joint (solved with the gallery); auto: augmented where "
+                                  "levels are given, else appended",
+                          choices=["auto", "appended", "augmented", "raw", "joint"])
     query_neighbors: int = option(10, "gallery neighbours that augment a query", minimum=1)
     tolerance: float = option(1e-4, "largest relative residual of the solver", minimum=1e-7, maximum=1)
     max_iterations: int = option(100, "most products with the matrix per solve", minimum=1)
@@ -133,6 +134,54 @@ class GNNRerankConfig:
     k2: int = option(7, "nodes that a layer sums over, the image itself included", minimum=2)
     layers: int = option(2, "layers of propagation", minimum=1)
     alpha: float = option(2.0, "exponent of the similarities that weight a layer's sums", minimum=0)
+
+
+@dataclass
+class OfflineDiffusionConfig:
+    truncation: int = option(1000, "images that an image's diffusion is solved on, itself included", minimum=1)
+    k: int = option(50, "neighbours that must be mutual to be joined", minimum=1)
+    query_neighbors: int = option(10, "gallery images that a query's mass lies on", minimum=1)
+    gamma: float = option(3.0, "exponent of similarities", minimum=0)
+    alpha: float = option(0.99, "strength of the diffusion", minimum=0, maximum=0.999)
+    tolerance: float = option(1e-6, "residual at which an image's system is solved", minimum=1e-7, maximum=1)
+    max_iterations: int = option(20, "most conjugate gradient steps for an image", minimum=1)
+
+
+@dataclass
+class JointDiffusionConfig:
+    k: int = option(50, "neighbours that must be mutual to be joined", minimum=1)
+    query_neighbors: int = option(10, "gallery images that a query's mass lies on", minimum=1)
+    gamma: float = option(3.0, "exponent of similarities", minimum=0)
+    alpha: float = option(0.99, "strength of the diffusion", minimum=0, maximum=0.999)
+    tolerance: float = option(1e-4, "largest relative residual of the solver", minimum=1e-7, maximum=1)
+    max_iterations: int = option(100, "most products with the matrix per solve", minimum=1)
+
+
+@dataclass
+class SpectralDiffusionConfig:
+    eigenvectors: int = option(500, "rank: eigenvectors beside those of the graph's connected parts", minimum=0)
+    k: int = option(50, "neighbours that must be mutual to be joined", minimum=1)
+    query_neighbors: int = option(10, "gallery images that a query's mass lies on", minimum=1)
+    gamma: float = option(3.0, "exponent of similarities", minimum=0)
+    alpha: float = option(0.99, "strength of the diffusion", minimum=0, maximum=0.999)
+    remainder: bool = option(False, "count what is orthogonal to the eigenvectors, as if of eigenvalue 0; for small "
+                                    "classes")
+
+
+@dataclass
+class CASConfig:
+    k1: int = option(5, "nodes of a neighbourhood that is diffused over, the image itself included", minimum=1)
+    k2: int = option(20, "neighbours that k-reciprocal sets, the local clusters, are made of", minimum=1)
+    k3: int = option(25, "nodes of the transitions that smooth, the image itself included", minimum=1)
+    k4: int = option(6, "nodes that are averaged, the image itself included", minimum=1)
+    k5: int = option(25, "values that are kept of an average", minimum=1)
+    sigma: float = option(0.3, "width of the kernel of distances", minimum=1e-3)
+    mu: float = option(0.23, "weight of the fit to the identity; the diffusion's strength is 1 / (1 + mu)",
+                       minimum=1e-3)
+    lambda_value: float = option(0.3, "weight of the original distance beside the new one", minimum=0, maximum=1)
+    path_neighbors: int = option(100, "nodes whose divergences are steps of shortest paths, the image itself included; "
+                                      "0: the divergence itself", minimum=0)
+    width: int = option(200, "values kept in a row of the diffused similarities", minimum=1)
 
 
 @dataclass

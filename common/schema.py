@@ -164,6 +164,14 @@ class Config:
                                                       "the Jaccard distance of k-reciprocal encodings")
     gnn_rerank: methods.GNNRerankConfig = section(methods.GNNRerankConfig, "method gnn_rerank: re-ranking by "
                                                   "propagated neighbourhoods")
+    offline_diffusion: methods.OfflineDiffusionConfig = section(methods.OfflineDiffusionConfig, "method "
+                                                                "offline_diffusion: solved for each gallery image "
+                                                                "beforehand")
+    joint_diffusion: methods.JointDiffusionConfig = section(methods.JointDiffusionConfig, "method joint_diffusion: "
+                                                            "solved for each query")
+    spectral_diffusion: methods.SpectralDiffusionConfig = section(methods.SpectralDiffusionConfig, "method "
+                                                                  "spectral_diffusion: by a few eigenvectors")
+    cas: methods.CASConfig = section(methods.CASConfig, "method cas: re-ranking by cluster-aware similarity diffusion")
     side: methods.SideConfig = section(methods.SideConfig, "side information about the gallery, for the edges of cfa")
     evaluation: EvaluationConfig = section(EvaluationConfig, "metrics and report")
     provenance: Optional[Dict[str, Any]] = field(default=None, metadata={

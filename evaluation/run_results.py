@@ -6,9 +6,10 @@ from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.common.validation import cut
 from slim_retrieval.evaluation import ground_truth as truths
-from slim_retrieval.evaluation import metrics, rankings
+from slim_retrieval.evaluation import leakage, metrics, rankings
 
-COPIED = ["method", "parameters", "seed", "seconds", "stage_seconds", "peak_memory_mb", "features_hash"]
+COPIED = ["method", "parameters", "seed", "seconds", "stage_seconds", "peak_memory_mb", "features_hash",
+          "side_information"]
 
 
 def read_ground_truth(run, config, validation=False):
@@ -92,6 +93,7 @@ def evaluate(path, ground_truth, settings, about=None):
       the ranking, int [num_queries, k], memory-mapped; and the metrics with the file's `name`, what `about` adds and
       how it was scored. `average_precision` is an array and is left out of files by `write`.
     """
+    leakage.check(path, about, ground_truth)
     num_gallery = ground_truth.relevance.num_gallery
     ranks = rankings.load(path, len(ground_truth.query.paths), num_gallery)
     result = metrics.evaluate(ranks, ground_truth.relevance, settings.ap, sorted({1} | set(settings.recall_at)))

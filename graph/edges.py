@@ -41,9 +41,23 @@ def mutual(ids, similarities, k, features=None):
 def k_reciprocal(ids, similarities, k, features=None):
     """Join i and j when either is in the other's expanded k-reciprocal set.
 
+    See `k_reciprocal_sets`; similarities of pairs that no list holds come from the features.
+    """
+    expanded = k_reciprocal_sets(ids, k)
+    return _with_similarities(expanded + expanded.T, ids, similarities, features)
+
+
+def k_reciprocal_sets(ids, k, strict=False):
+    """Return int32 CSR [n, n], stored where j is in R*(i, k), i's expanded k-reciprocal set, i itself included.
+
     Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, equations 2 and 3:
     R(p, k) are p's mutual neighbours; R*(p, k) adds R(q, k/2) for every q in R(p, k) when at least 2/3 of R(q, k/2)
     lies in R(p, k). As in the authors' code a set contains its own node, and k/2 is rounded.
+
+    Args:
+      ids: int32 [n, K], K >= k, each row's neighbours, nearest first, without itself; -1 pads.
+      k: how many of them count.
+      strict: more than 2/3, as the authors' code has it, rather than at least 2/3, as the paper has it.
     """
     own = sparse.identity(len(ids), np.int32, format="csr")
     whole = _mutual(ids, k) + own
@@ -53,10 +67,10 @@ def k_reciprocal(ids, similarities, k, features=None):
     for start in range(0, len(ids), ROWS):
         rows = whole[start:start + ROWS]
         overlap = (rows @ half).multiply(rows).tocsr()  # |R(p, k) & R(q, k/2)| where q is in R(p, k); half is symmetric
-        overlap.data = (3 * overlap.data >= 2 * sizes[overlap.indices]).astype(np.int32)
+        overlap.data = (3 * overlap.data >= 2 * sizes[overlap.indices] + strict).astype(np.int32)
+        overlap.eliminate_zeros()
         parts.append(rows + overlap @ half)
-    expanded = sparse.vstack(parts, format="csr")
-    return _with_similarities(expanded + expanded.T, ids, similarities, features)
+    return sparse.vstack(parts, format="csr")
 
 
 def shared(ids, similarities, k, features=None):
@@ -108,6 +122,24 @@ def _with_similarities(pattern, ids, similarities, features):
     """Return the symmetric pattern's edges with the pairs' similarities, the same number in both directions."""
     upper = sparse.triu(pattern, k=1, format="coo")
     rows, columns = upper.row.astype(np.int64), upper.col.astype(np.int64)
+    values = pair_similarities(rows, columns, ids, similarities, features)
+    known = ~np.isnan(values)
+    rows, columns, values = rows[known], columns[known], values[known]
+    matrix = sparse.coo_matrix(
+        (np.concatenate([values, values]), (np.concatenate([rows, columns]), np.concatenate([columns, rows]))),
+        shape=pattern.shape).tocsr()
+    matrix.sort_indices()
+    return matrix
+
+
+def pair_similarities(rows, columns, ids, similarities, features=None):
+    """Return the similarity of each pair, float32: as stored in the row's list, else in the column's, else computed.
+
+    Args:
+      rows, columns: int64, the pairs' nodes.
+      ids, similarities: the nodes' neighbours as in `edges`.
+      features: float32 [n, d], rows L2-normalised; without it a pair that no list holds has NaN.
+    """
     values = _stored(rows, columns, ids, similarities)
     other = np.isnan(values)
     values[other] = _stored(columns[other], rows[other], ids, similarities)
@@ -117,13 +149,7 @@ def _with_similarities(pattern, ids, similarities, features):
             part = other[start:start + ROWS]
             dots = np.einsum("ij,ij->i", features[rows[part]], features[columns[part]])
             values[part] = np.clip(dots, -1, 1)
-    known = ~np.isnan(values)
-    rows, columns, values = rows[known], columns[known], values[known]
-    matrix = sparse.coo_matrix(
-        (np.concatenate([values, values]), (np.concatenate([rows, columns]), np.concatenate([columns, rows]))),
-        shape=pattern.shape).tocsr()
-    matrix.sort_indices()
-    return matrix
+    return values
 
 
 def _stored(rows, columns, ids, similarities):

@@ -10,15 +10,19 @@ import dataclasses
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph.aqe import AQE
+from slim_retrieval.graph.cas import CAS
 from slim_retrieval.graph.cfa import CFA
 from slim_retrieval.graph.cfa_joint import JointCFA
 from slim_retrieval.graph.dba import DBA
 from slim_retrieval.graph.gcr import GCR
 from slim_retrieval.graph.gnn_rerank import GNNRerank
 from slim_retrieval.graph.gss import GSS
+from slim_retrieval.graph.joint_diffusion import JointDiffusion
 from slim_retrieval.graph.k_reciprocal import KReciprocal
+from slim_retrieval.graph.offline_diffusion import OfflineDiffusion
 from slim_retrieval.graph.plain import Plain
 from slim_retrieval.graph.query_expansion import AlphaQE
+from slim_retrieval.graph.spectral_diffusion import SpectralDiffusion
 from slim_retrieval.graph.superglobal import SuperGlobal
 
 
@@ -41,13 +45,17 @@ METHODS = {
     "none": lambda section, seed: Plain(),
     "alpha_qe": lambda section, seed: AlphaQE(**section),
     "aqe": lambda section, seed: AQE(**section),
+    "cas": lambda section, seed: CAS(**section),
     "cfa": _cfa,
     "dba": lambda section, seed: DBA(**section),
     "gcr": lambda section, seed: GCR(**section),
     "gfr": _gfr,
     "gnn_rerank": lambda section, seed: GNNRerank(**section),
     "gss": lambda section, seed: GSS(seed=seed, **section),
+    "joint_diffusion": lambda section, seed: JointDiffusion(**section),
     "k_reciprocal": lambda section, seed: KReciprocal(**section),
+    "offline_diffusion": lambda section, seed: OfflineDiffusion(**section),
+    "spectral_diffusion": lambda section, seed: SpectralDiffusion(seed=seed, **section),
     "superglobal": lambda section, seed: SuperGlobal(**section),
 }
 

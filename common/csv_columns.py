@@ -1,0 +1,35 @@
+"""A CSV file as columns of text."""
+import csv
+import os
+
+from slim_retrieval.common.errors import InputError
+
+
+def read(path, required=(), advice="give an existing CSV file"):
+    """Return {column: list of str} of a CSV file in UTF-8 with a header; empty lines are left out.
+
+    Args:
+      path: the file.
+      required: columns that must be there.
+      advice: what to do when there is no such file.
+
+    Raises:
+      InputError: missing, not UTF-8, no CSV, without a required column, a column twice, or rows of another length.
+    """
+    if not os.path.isfile(path):
+        raise InputError("no {}; {}".format(path, advice))
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:  # -sig: spreadsheets put a mark in front
+            rows = [row for row in csv.reader(stream) if row]
+    except UnicodeDecodeError as error:
+        raise InputError("{} is not UTF-8: {}".format(path, error)) from error
+    except csv.Error as error:
+        raise InputError("{} is not CSV: {}".format(path, error)) from error
+    if not rows or not set(required) <= set(rows[0]) or len(set(rows[0])) != len(rows[0]):
+        wanted = "".join("a column {!r} and ".format(name) for name in required)
+        raise InputError("{}: expected {}no column twice, got {}".format(path, wanted, rows[0] if rows else "nothing"))
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(rows[0]):
+            raise InputError("{}: row {} ({}) has {} values, the header has {}".format(
+                path, number, row[0], len(row), len(rows[0])))
+    return {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
