@@ -8,9 +8,9 @@ if sys.version_info[:2] != (3, 7) and not (3, 10) <= sys.version_info[:2] <= (3,
     sys.exit("slim-retrieval needs Python {}; this is Python {}.{}".format(SERVED, *sys.version_info[:2]))
 
 PACKAGES = ["common", "nets", "datasets", "losses", "training", "graph", "evaluation"]
-# The four scripts lie at the top; installed, they are modules of slim_retrieval.commands.
+# The scripts lie at the top; installed, they are modules of slim_retrieval.commands.
 FOLDERS = dict({name: name for name in PACKAGES}, commands=".")
-SCRIPTS = ["train_multi_gpu", "extract_features", "retrieve", "eval_map"]
+SCRIPTS = ["train_multi_gpu", "extract_features", "retrieve", "eval_map", "tune"]
 
 TF1 = "; python_version == '3.7'"
 TF2 = "; python_version >= '3.10'"

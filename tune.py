@@ -1,8 +1,8 @@
 """Choose a method's settings on labelled validation images, or on pairs that are known to match; never on queries.
 
-    python -m slim_retrieval.graph.tune --method cfa --run shoes
-    python -m slim_retrieval.graph.tune --method cfa --features V.npy --labels V.csv
-    python -m slim_retrieval.graph.tune --method cfa --features G.npy --pairs pairs.csv
+    python tune.py --method cfa --run shoes
+    python tune.py --method cfa --features V.npy --labels V.csv
+    python tune.py --method cfa --features G.npy --pairs pairs.csv
 
 Prints each candidate's score and the flags of the best. Each image is ranked against all others, itself left out. With
 labels a query's score is its average precision; with pairs (CSV, columns a and b: row numbers, b matches a) it is
@@ -19,20 +19,12 @@ from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.evaluation import average_precision, relevance
 from slim_retrieval.graph import knn, methods, ranking, sources
-
-# Per method the candidates, the default first: settings that differ from the configuration.
-CANDIDATES = {
-    "cfa": [{}] + [{"residual": r} for r in (0.25, 1.0, 2.0, 4.0, 1000.0)],
-    "alpha_qe": [{}] + [{"k": k, "alpha": a} for k in (3, 5, 20, 50) for a in (0.0, 3.0)],
-    "dba": [{}] + [{"k": k} for k in (1, 3, 5, 10, 50)],
-    "k_reciprocal": [{}] + [{"k1": a, "k2": b} for a, b in ((6, 2), (12, 3), (40, 8), (80, 12))],
-    "gnn_rerank": [{}] + [{"k1": a, "k2": b} for a, b in ((6, 2), (10, 3), (40, 6), (80, 12))],
-    "gcr": [{}] + [{"k": k} for k in (3, 6, 30, 60)],
-}
+from slim_retrieval.graph.candidates import CANDIDATES
 
 
 @command
 def main(argv=None):
+    """Run the command line `argv` (default: sys.argv)."""
     parser = build_parser("Choose a method's settings on validation images.")
     parser.add_argument("--run", metavar="NAME", help="run whose validation split is used")
     parser.add_argument("--method", required=True, help="one of " + ", ".join(sorted(CANDIDATES)))

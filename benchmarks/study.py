@@ -3,7 +3,7 @@
     python benchmarks/study.py --sets DIR --output study.csv [--methods none,cfa] [--tuned] [--seeds 3]
 
 DIR holds what benchmarks/feature_sets.py wrote. A row of the CSV is one method with one setting on one set: the
-default first, with --tuned also each candidate of graph/tune.py, so that the best *with labels* can be read off. Rows
+default first, with --tuned also each of graph/candidates.py, so that the best *with labels* can be read off. Rows
 that are there already are not computed again. At the end a table is printed: the default, and the best in brackets.
 """
 import argparse
@@ -18,7 +18,8 @@ import numpy as np
 
 from slim_retrieval.common import method_schema, schema
 from slim_retrieval.evaluation import average_precision, relevance
-from slim_retrieval.graph import knn, methods, ranking, tune
+from slim_retrieval.graph import knn, methods, ranking
+from slim_retrieval.graph.candidates import CANDIDATES
 
 COLUMNS = ["set", "n", "d", "classes", "method", "setting", "seed", "mAP", "seconds"]
 WITH_CHANCE = {"gss"}  # methods that are run with several seeds; the seed of cfa only cuts cells
@@ -30,7 +31,7 @@ def main():
     parser.add_argument("--sets", required=True, metavar="DIR", help="folder of .npz files with features and labels")
     parser.add_argument("--output", required=True, metavar="FILE.csv")
     parser.add_argument("--methods", default=",".join(m for m in methods.METHODS if m not in SKIPPED))
-    parser.add_argument("--tuned", action="store_true", help="also the candidates of graph/tune.py")
+    parser.add_argument("--tuned", action="store_true", help="also the candidates of tune.py")
     parser.add_argument("--seeds", type=int, default=1, help="seeds of methods in which there is chance")
     parser.add_argument("--largest", type=int, default=4000, help="leave out sets with more images")
     arguments = parser.parse_args()
@@ -48,7 +49,7 @@ def score_set(name, features, labels, arguments, rows):
     """Score each method and setting that is not among `rows` yet; append them to the file."""
     near = None
     for method in arguments.methods.split(","):
-        candidates = tune.CANDIDATES.get(method, [{}]) if arguments.tuned else [{}]
+        candidates = CANDIDATES.get(method, [{}]) if arguments.tuned else [{}]
         for setting in candidates:
             for seed in range(arguments.seeds if method in WITH_CHANCE else 1):
                 key = (name, method, json.dumps(setting), str(seed))

@@ -3,7 +3,17 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import affinity, cells, cfa_automatic, cfa_queries, diffusion, features, knn, signatures
+from slim_retrieval.graph import (
+    affinity,
+    cells,
+    cfa_automatic,
+    cfa_queries,
+    diffusion,
+    features,
+    knn,
+    side_information,
+    signatures,
+)
 from slim_retrieval.graph.cfa_levels import check_levels, needed_neighbors
 from slim_retrieval.graph.edges import EDGES, edges
 
@@ -40,7 +50,7 @@ class CFA:
       graph_from: "original" or "previous": features that give each level's graph.
       queries: a name in cfa_queries.QUERIES: auto, appended, augmented, raw (joint: see cfa_joint.py). With graph_from
         "previous", levels after the first take appended queries as augmented ones: their graphs are of features that
-        a query does not have.
+        a query does not have. So do graphs whose edges side information denoises.
       query_neighbors: neighbours of augmented queries.
       tolerance, max_iterations: of the solver, see diffusion.solve.
       seed: of the k-means cells.
@@ -68,7 +78,7 @@ class CFA:
         """Return how many neighbours of each of n images are used."""
         return needed_neighbors(self.levels or cfa_automatic.levels(n), n)
 
-    def fit(self, gallery, neighbors=None, labels=None):
+    def fit(self, gallery, neighbors=None, labels=None, side=None, edge_features=None):
         """Diffuse the gallery; return self.
 
         Args:
@@ -76,6 +86,9 @@ class CFA:
           neighbors: (ids, similarities) of the gallery as from knn.neighbors, or None to compute them; one with too
             few columns is computed again.
           labels: not used; the method is unsupervised.
+          side: a side_information.Side that changes the edges of every scale, or None.
+          edge_features: float32 [n, any width], rows L2-normalised, that make the edges instead of the gallery's own;
+            `neighbors` are then theirs.
 
         Raises:
           InputError: a setting or the gallery cannot be used.
@@ -86,20 +99,26 @@ class CFA:
         lookup(cfa_queries.QUERIES, self.queries, "treatment of queries")
         lookup(GRAPH_FROM, self.graph_from, "graph_from")
         self.original_ = features.check_features(gallery, "gallery")
+        self.source_, self.side_ = self.original_, side
+        if edge_features is not None:
+            self.source_ = features.check_features(edge_features, "edge")
+            if len(self.source_) != n:
+                raise InputError("edge features have {} rows and the gallery has {}; they must match row by row".format(
+                    len(self.source_), n))
         self.levels_, self.scales_, self.report_ = [], [], {"levels": []}
         widest = needed_neighbors(levels, n) if self.graph_from == "original" else max(levels[0]["k"])
-        neighbors = knn.enough(neighbors, self.original_, widest)
+        neighbors = knn.enough(neighbors, self.source_, widest)
         self.signatures_ = None
         if not self.levels:
             self.report_["chosen"] = cfa_automatic.reasons(levels, n, self.residual)
-            self.signatures_ = signatures.signatures(self.original_, neighbors[0], neighbors[1], self.seed)
+            self.signatures_ = signatures.signatures(self.source_, neighbors[0], neighbors[1], self.seed)
         self._run(levels, neighbors)
         self.gallery_ = self._beside(self.levels_[-1], self.original_)
         return self
 
     def _run(self, levels, neighbors):
         """Solve level after level; fill levels_ and report_."""
-        current, source = self.original_ if self.signatures_ is None else self.signatures_, self.original_
+        current, source = self.original_ if self.signatures_ is None else self.signatures_, self.source_
         for level in levels:
             if self.levels_ and self.graph_from == "previous":
                 neighbors, source = knn.neighbors(current, max(level["k"])), current
@@ -107,8 +126,12 @@ class CFA:
             self.levels_.append(current)
             self.report_["levels"].append(report)
 
-    def transform(self, queries):
+    def transform(self, queries, edge_features=None):
         """Return the queries as the gallery's rows are, a new float32 [q, d']; the input is not changed.
+
+        Args:
+          queries: float32 [q, d], rows L2-normalised.
+          edge_features: the queries' features of the kind that made the gallery's edges, where there are such.
 
         Raises:
           InputError: widths that differ, or a treatment of queries that has no answer here.
@@ -121,8 +144,12 @@ class CFA:
                                  "choose appended")
             return queries
         appended = self.queries == "appended" or self.queries == "auto" and not self.levels
+        # Denoised edges have values of another kind than a query's similarities: the two cannot share a degree.
+        appended = appended and (self.side_ is None or self.side_.denoise == "none")
         count = max([self.query_neighbors] + [scale["k"] for scales in self.scales_ for scale in scales])
-        ids, similarities = knn.search(queries, self.original_, min(count, len(self.original_)))
+        near = queries if edge_features is None else features.check_features(edge_features, "query edge")
+        features.check_same_width(near, self.source_, "query edge")
+        ids, similarities = knn.search(near, self.source_, min(count, len(self.source_)))
         current = queries if self.signatures_ is None else signatures.of_queries(ids, self.signatures_)
         for number, (output, level) in enumerate(zip(self.levels_, self.report_["levels"])):
             if appended and (number == 0 or self.graph_from == "original"):
@@ -151,14 +178,15 @@ class CFA:
         total, solution, scales, reports = np.zeros(current.shape, np.float32), None, [], []
         tolerance = self.tolerance if self.levels else max(self.tolerance, cfa_automatic.TOLERANCE)
         for k, weight in zip(level["k"], level["weights"]):
-            graph = edges(neighbors[0], neighbors[1], k, self.edges, features=source)
-            weighted = affinity.affinity(_cut(graph, cell), self.gamma)
+            graph = _cut(edges(neighbors[0], neighbors[1], k, self.edges, features=source), cell)
+            informed, about = side_information.apply(graph, self.side_, source)
+            weighted = affinity.affinity(informed, self.gamma)
             # The scales' solutions are near each other: each starts from the one before.
             solution, info = diffusion.solve(affinity.normalised(weighted), level["alpha"], current, tolerance,
                                              self.max_iterations, initial=solution, out=solution)
             _add_normalised(total, solution, weight)
             reports.append(dict(info, k=k, edges_per_node=round(weighted.nnz / len(current), 2),
-                                isolated_nodes=affinity.isolated(weighted)))
+                                isolated_nodes=affinity.isolated(weighted), **({"side": about} if about else {})))
             scales.append({"k": k, "weight": weight, "reach": neighbors[1][:, k - 1].copy(),
                            "degree": np.asarray(weighted.sum(axis=1), np.float32).ravel(),
                            "length": np.sqrt(np.einsum("ij,ij->i", solution, solution))})

@@ -1,6 +1,7 @@
 """CFA with queries and gallery in one graph: the best ranking of a fixed set of queries, solved anew for each set."""
 import numpy as np
 
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import features, joint, knn, ranking
 from slim_retrieval.graph.cfa import CFA
 
@@ -23,8 +24,14 @@ class JointCFA:
         """Return how many neighbours of each of n gallery images are used."""
         return CFA(**self.settings).needed_neighbors(n)
 
-    def fit(self, gallery, neighbors=None, labels=None):
-        """Keep the gallery and its graph for `rank`; return self."""
+    def fit(self, gallery, neighbors=None, labels=None, side=None, edge_features=None):
+        """Keep the gallery and its graph for `rank`; return self.
+
+        Raises:
+          InputError: side information or edge features: they are about the gallery alone, a joint graph is not.
+        """
+        if side is not None or edge_features is not None:
+            raise InputError("cfa.queries joint takes no side information and no edge features; choose appended")
         self._gallery, self._neighbors = features.check_features(gallery, "gallery"), neighbors
         return self
 

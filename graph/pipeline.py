@@ -9,7 +9,7 @@ from slim_retrieval.common.errors import lookup
 from slim_retrieval.graph import features, knn, methods, ranking
 
 
-def retrieve(name, config, query, gallery, train=None, folder="."):
+def retrieve(name, config, query, gallery, train=None, folder=".", side=None, edges=None):
     """Rank the gallery for each query by a method; return (ranking, record).
 
     Args:
@@ -17,6 +17,8 @@ def retrieve(name, config, query, gallery, train=None, folder="."):
       config: the checked configuration as nested dicts.
       query, gallery: sources.Source.
       train: sources.Source with labels for a method that learns, or None.
+      side: side_information.Side about the gallery, or None.
+      edges: (query, gallery), sources.Source of the features that make the edges instead, or None.
       folder: graphs are kept in its graph/, trained weights in its <method>/ by a hash of what they depend on.
 
     Returns:
@@ -39,21 +41,31 @@ def retrieve(name, config, query, gallery, train=None, folder="."):
         with stages("learn"):
             estimator.learn(train.features, np.unique(labels, return_inverse=True)[1], near)
         section["checkpoint"] = _save(estimator, name, section, seed, train, folder)
-    near = _graph(estimator, gallery, config, folder, stages, "graph")
+    near = _graph(estimator, edges[1] if edges else gallery, config, folder, stages, "graph")
+    to_fit, to_ask = _edge_arguments(side, edges)
     with stages("fit"):
-        estimator.fit(gallery.features, neighbors=near)
+        estimator.fit(gallery.features, neighbors=near, **to_fit)
     k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
-    ranks = _rank(estimator, query.features, min(k, len(gallery.features)), config["retrieval"]["block"], stages)
+    k = min(k, len(gallery.features))
+    ranks = _rank(estimator, query.features, k, config["retrieval"]["block"], stages, to_ask)
     return ranks, _record(name, section, seed, query, gallery, ranks, stages, estimator)
 
 
-def _rank(estimator, queries, k, block, stages):
+def _edge_arguments(side, edges):
+    """Return what `fit` and what `transform` or `rank` are given besides features: only methods that take it get it."""
+    to_fit = {} if side is None else {"side": side}
+    if not edges:
+        return to_fit, {}
+    return dict(to_fit, edge_features=edges[1].features), {"edge_features": edges[0].features}
+
+
+def _rank(estimator, queries, k, block, stages, more):
     """Return the ranking, int32 [q, k]: the method's own, or nearest neighbours among its features."""
     if hasattr(estimator, "rank"):
         with stages("rank"):
-            return estimator.rank(queries, k)
+            return estimator.rank(queries, k, **more)
     with stages("transform"):
-        moved = estimator.transform(queries)
+        moved = estimator.transform(queries, **more)
     with stages("search"):
         return ranking.rank(moved, estimator.gallery_, k, block)
 

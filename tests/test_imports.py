@@ -49,8 +49,8 @@ def test_imports_point_one_way(folder):
 def test_graph_and_evaluation_leave_tensorflow_out():
     modules = ["slim_retrieval.{}.{}".format(folder, os.path.basename(path)[:-3])
                for folder in ("graph", "evaluation") for path in glob.glob(os.path.join(ROOT, folder, "*.py"))
-               if os.path.basename(path) != "gfr_training.py"]
-    modules += ["slim_retrieval.commands." + name for name in ("retrieve", "eval_map")]
+               if not path.endswith("_training.py")]
+    modules += ["slim_retrieval.commands." + name for name in ("retrieve", "eval_map", "tune")]
     code = ("import importlib, sys\nfor name in {!r}:\n    importlib.import_module(name)\n"
             "found = [m for m in ('tensorflow', 'tf_slim', 'tf_keras', 'keras') if m in sys.modules]\n"
             "sys.exit('imported: ' + str(found) if found else 0)").format(modules)

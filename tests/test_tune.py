@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from slim_retrieval.commands import tune
 from slim_retrieval.common import method_schema
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import tune
+from slim_retrieval.graph.candidates import CANDIDATES
 
 CFA = dataclasses.asdict(method_schema.CFAConfig())
 
@@ -58,7 +59,7 @@ def test_pairs_that_cannot_be_used(tmp_path, text, message):
         tune.read_pairs(str(tmp_path / "other.csv"), 5)
 
 
-@pytest.mark.parametrize("method", sorted(tune.CANDIDATES))
+@pytest.mark.parametrize("method", sorted(CANDIDATES))
 def test_the_command(tmp_path, capsys, method):
     """Every candidate of every method is a setting that the method takes."""
     gallery, labels = classes(60, 10)
@@ -66,7 +67,7 @@ def test_the_command(tmp_path, capsys, method):
     np.save(str(tmp_path / "l.npy"), labels)
     tune.main(["--method", method, "--features", str(tmp_path / "v.npy"), "--labels", str(tmp_path / "l.npy")])
     printed = capsys.readouterr().out
-    assert printed.count("against the default") == len(tune.CANDIDATES[method]) and "use: " in printed
+    assert printed.count("against the default") == len(CANDIDATES[method]) and "use: " in printed
 
 
 def test_bad_flags(capsys):
