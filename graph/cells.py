@@ -2,6 +2,7 @@
 import numpy as np
 
 BATCH = 4096  # images per step of the mini-batch k-means
+MANY = 64  # from here on the first centres are random rows: k-means++ takes far longer than the steps that follow it
 
 
 def cells(rows, count, seed):
@@ -13,5 +14,6 @@ def cells(rows, count, seed):
       seed: of the first centres and of the batches.
     """
     from sklearn.cluster import MiniBatchKMeans  # here: scikit-learn takes a second to import
-    kmeans = MiniBatchKMeans(count, batch_size=BATCH, n_init=3, random_state=seed)
+    first = {"init": "random", "n_init": 1} if count >= MANY else {"init": "k-means++", "n_init": 3}
+    kmeans = MiniBatchKMeans(count, batch_size=BATCH, random_state=seed, **first)
     return kmeans.fit_predict(np.ascontiguousarray(rows))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import cfa, knn
+from slim_retrieval.graph import cfa, knn, side_information
 
 
 def clustered(n=60, d=8, seed=0, spread=0.5, centres=6):
@@ -252,3 +252,28 @@ def test_an_appended_query_solves_its_own_row_of_the_equation():
     moved = model.transform(gallery)
     assert np.einsum("ij,ij->i", moved, model.gallery_).min() > 0.97
     assert np.einsum("ij,ij->i", gallery, model.gallery_).min() < 0.95
+
+
+def test_other_features_make_the_edges():
+    """The graph comes from one set of features, what is diffused from the other; queries bring both kinds."""
+    gallery, other = clustered(), clustered(seed=7)
+    model = cfa.CFA(levels=[{"k": [6], "alpha": 0.9}], tolerance=1e-6, query_neighbors=4)
+    model.fit(gallery, edge_features=other)
+    np.testing.assert_allclose(model.gallery_, dense_scale(gallery, other, 6, 0.9, 3.0), atol=1e-5)
+    query, query_edges = clustered(1, seed=8), clustered(1, seed=9)
+    near = np.argsort(-(query_edges @ other.T)[0])[:4]
+    weights = np.maximum(other[near] @ query_edges[0], 0) ** 3
+    expected = unit(query[0] + unit(weights @ model.gallery_[near]))
+    np.testing.assert_allclose(model.transform(query, edge_features=query_edges)[0], expected, atol=1e-5)
+    with pytest.raises(InputError, match="edge features have 59 rows and the gallery has 60"):
+        cfa.CFA().fit(gallery, edge_features=other[:59])
+
+
+def test_side_information_changes_the_edges():
+    """Labels that say each image is its own class veto every edge, so nothing moves; the report tells it."""
+    gallery = clustered()
+    side = side_information.Side(labels=np.arange(60), modes=["veto"], trust=1.0)
+    model = cfa.CFA(levels=[{"k": [6]}]).fit(gallery, side=side)
+    np.testing.assert_allclose(model.gallery_, gallery, atol=1e-6)
+    about = model.report_["levels"][0]["scales"][0]["side"]
+    assert about["edges_before"] > 0 and about["edges_after_labels"] == 0
