@@ -10,6 +10,7 @@ labels a query's score is its average precision; with pairs (CSV, columns a and 
 tells how much chance is in it. A residual of 1000 is the method none.
 """
 import csv
+import json
 import os
 
 import numpy as np
@@ -37,7 +38,8 @@ def main(argv=None):
     queries, score = _scorer(flags, source)
     best = choose(flags.method, to_plain(config)[flags.method], candidates, source.features, queries, score,
                   config.run.seed)
-    print("use: " + (" ".join("--{}.{} {:g}".format(flags.method, *item) for item in best.items()) or "the default"))
+    print("use: " + (" ".join("--{}.{} '{}'".format(flags.method, name, json.dumps(value))
+                             for name, value in best.items()) or "the default"))
 
 
 def choose(method, section, candidates, features, queries, score, seed):
@@ -61,8 +63,8 @@ def choose(method, section, candidates, features, queries, score, seed):
         base = values if base is None else base
         ahead = (values - base)[~np.isnan(base)]
         error = ahead.std() / np.sqrt(len(ahead))
-        print("  {:24s} {:.4f}  against the default {:+.4f} +- {:.4f}".format(
-            " ".join("{} {:g}".format(*item) for item in candidate.items()) or "default", np.nanmean(values),
+        print("  {:44s} {:.4f}  against the default {:+.4f} +- {:.4f}".format(
+            json.dumps(candidate)[1:-1] or "default", np.nanmean(values),
             ahead.mean(), error), flush=True)
         if ahead.mean() > lead:
             best, lead = candidate, ahead.mean()
