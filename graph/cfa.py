@@ -50,7 +50,8 @@ class CFA:
       graph_from: "original" or "previous": features that give each level's graph.
       queries: a name in cfa_queries.QUERIES: auto, appended, augmented, raw (joint: see cfa_joint.py). With graph_from
         "previous", levels after the first take appended queries as augmented ones: their graphs are of features that
-        a query does not have. So do graphs whose edges side information denoises.
+        a query does not have. A query's own edges are its similarities also where the gallery's are denoised: rows
+        are normalised, so the scale hardly matters (exact ones changed mAP by .002).
       query_neighbors: neighbours of augmented queries.
       tolerance, max_iterations: of the solver, see diffusion.solve.
       seed: of the k-means cells.
@@ -144,8 +145,6 @@ class CFA:
                                  "choose appended")
             return queries
         appended = self.queries == "appended" or self.queries == "auto" and not self.levels
-        # Denoised edges have values of another kind than a query's similarities: the two cannot share a degree.
-        appended = appended and (self.side_ is None or self.side_.denoise == "none")
         count = max([self.query_neighbors] + [scale["k"] for scales in self.scales_ for scale in scales])
         near = queries if edge_features is None else features.check_features(edge_features, "query edge")
         features.check_same_width(near, self.source_, "query edge")

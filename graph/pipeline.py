@@ -45,6 +45,8 @@ def retrieve(name, config, query, gallery, train=None, folder=".", side=None, ed
     to_fit, to_ask = _edge_arguments(side, edges)
     with stages("fit"):
         estimator.fit(gallery.features, neighbors=near, **to_fit)
+    for what, why in getattr(estimator, "report_", {}).get("chosen", {}).items():
+        print("  chosen {}: {}".format(what, why), flush=True)
     k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
     k = min(k, len(gallery.features))
     ranks = _rank(estimator, query.features, k, config["retrieval"]["block"], stages, to_ask)

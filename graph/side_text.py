@@ -1,6 +1,8 @@
 """Texts of images as side information about edges: TF-IDF or given vectors, mixed into similarities, and text k-NN.
 
 An image without text (or with a vector of zeros) is unknown: its edges stay as they are and it gets no new ones.
+Wrong texts are not looked for: a text cannot be told from an unusual one. They do no more than their weight lets them:
+a new edge counts by the features' similarity and the text's together.
 """
 import numpy as np
 from scipy import sparse
