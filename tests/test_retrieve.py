@@ -8,6 +8,7 @@ import pytest
 from slim_retrieval.commands import retrieve
 from slim_retrieval.common import files, runs
 from slim_retrieval.common.config import resolve
+from slim_retrieval.graph import methods
 
 SCRIPT = os.path.abspath(retrieve.__file__)
 # Stands in for a machine without TensorFlow: importing it raises ImportError.
@@ -76,7 +77,8 @@ def test_an_unknown_method_exits_with_two_and_lists_the_known(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT, "--method", "cfs"], capture_output=True, text=True,
                           cwd=str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr == "error: unknown method 'cfs' (did you mean cfa?); known: alpha_qe, cfa, gfr, none\n"
+    assert done.stderr == "error: unknown method 'cfs' (did you mean cfa?); known: {}\n".format(
+        ", ".join(sorted(methods.METHODS)))
 
 
 def test_the_newest_run_and_several_settings_side_by_side(tmp_path, monkeypatch, capsys):
@@ -84,7 +86,8 @@ def test_the_newest_run_and_several_settings_side_by_side(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     retrieve.main([])
     retrieve.main(["--method", "cfa", "--k", "5"])
-    retrieve.main(["--run", "demo", "--method", "cfa", "--name", "cfa_wide", "--cfa.levels.0.alpha", "0.5", "--k", "5"])
+    retrieve.main(["--run", "demo", "--method", "cfa", "--name", "cfa_wide", "--cfa.levels",
+                   "[{k: [30], alpha: 0.5}]", "--k", "5"])
     out = capsys.readouterr().out
     folder = run / "rankings"
     assert sorted(p.name for p in folder.iterdir()) == sorted(
