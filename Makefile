@@ -61,7 +61,7 @@ demo: $(VENV)/installed
 # The same road in about a minute: fewer images, steps and epochs. Its figures mean nothing.
 demo-short: RUN := fashion_mnist_short
 demo-short: DEMO_FLAGS := --training.steps 60 --data.train.part "[0, 0.05]" --data.gallery.part "[0.1, 0.3]" \
-	--extraction.splits "[train, query, gallery]" --gfr.epochs 3
+	--extraction.splits "[train, query, gallery]" --gfr.epochs 3 --cfa.levels "[]" --cfa.edges mutual
 demo-short: demo
 
 test: $(VENV)/installed
