@@ -17,7 +17,8 @@ GRID = {
     "alpha_qe": [{"alpha_qe.k": k, "alpha_qe.alpha": a} for k in (5, 10, 20, 50, 100) for a in (0, 3)],
     "cfa": [{"cfa.edges": e, "cfa.levels": "[{{k: [{}], alpha: {}}}]".format(k, a), "cfa.query_neighbors": q}
             for e in ("knn", "mutual") for k in (10, 20, 30, 50, 100) for a in (0.9, 0.95, 0.99) for q in (10, 30)],
-    "gfr": [{"gfr.epochs": epochs, "gfr.layers": layers, "gfr.activate": both, "gfr.residue": both, "gfr.neighbors": k}
+    "gfr": [{"gfr.layer": "sage", "gfr.epochs": epochs, "gfr.layers": layers,
+             "gfr.activate": both, "gfr.residue": both, "gfr.neighbors": k}
             for epochs in (2, 5) for layers, both, k in ((1, "false", 10), (1, "false", 20), (2, "true", 10))],
 }
 

@@ -33,19 +33,35 @@ class CFAConfig:
 
 @dataclass
 class GFRConfig:
-    checkpoint: str = option("", "trained GFR to apply (.npz); empty: train one on the train features")
-    layers: int = option(1, "sage layers", minimum=1)
-    neighbors: int = option(10, "k: neighbours that a layer aggregates", minimum=1)
-    aggregate: str = option("max", "how neighbours are aggregated", choices=["max", "mean"])
-    weighted: bool = option(False, "weight neighbours by the softmax of their similarity")
+    checkpoint: str = option("", "trained GFR to apply (.npz); empty: train one, on train features if there are any")
+    layer: str = option("edge", "kind of layer: edge (learned metric and edges), sage (as published), gat, appnp, "
+                                "gcnii", choices=["edge", "sage", "gat", "appnp", "gcnii"])
+    layers: int = option(0, "depth; 0: the layer's own (edge 16, sage 1, gat 2, appnp and gcnii 8)", minimum=0)
+    neighbors: int = option(0, "k: neighbours that a layer sees; 0: the layer's own (edge 40, others 10)", minimum=0)
+    metric: str = option("auto", "linear map before the first layer: none, lda (from labels), trained (lda, then a "
+                                 "ranking loss; edge only), auto (sage none, edge trained, others lda)",
+                         choices=["auto", "none", "lda", "trained"])
+    restart: float = option(0.1, "appnp, gcnii: share of its own input that a node keeps in each layer", minimum=0,
+                            maximum=1)
+    heads: int = option(1, "gat: attention heads", minimum=1)
+    aggregate: str = option("max", "sage: how neighbours are aggregated", choices=["max", "mean"])
+    weighted: bool = option(False, "sage: weight neighbours by the softmax of their similarity")
     activate: bool = option(False, "ReLU between layers")
-    residue: bool = option(False, "h = normalise(x + h)")
-    concate: bool = option(False, "h = normalise([x ; z] W) with z over the neighbours only")
-    combine: bool = option(False, "the feature is the input and every layer's output side by side")
-    loss: str = option("class", "training loss", choices=["class", "classRank", "classBatch"])
+    residue: bool = option(False, "sage, gat: h = normalise(x + h)")
+    concate: bool = option(False, "sage: h = normalise([x ; z] W) with z over the neighbours only")
+    combine: bool = option(False, "the feature is the input and every layer's output side by side (jump concat)")
+    jump: str = option("last", "jumping knowledge: what is made of the layers' outputs",
+                       choices=["last", "concat", "max"])
+    pair_norm: bool = option(False, "subtract the mean over the nodes after each layer, against over-smoothing")
+    drop_edge: float = option(0.0, "share of the neighbours left out at random in each training step", minimum=0,
+                              maximum=0.99)
+    sample: int = option(0, "neighbours drawn for each node and layer in a training step; 0: all", minimum=0)
+    loss: str = option("auto", "training loss; auto: class for sage, batch for others; without labels unsupervised",
+                       choices=["auto", "class", "rank", "batch", "classRank", "classBatch", "unsupervised"])
     omega: float = option(0.1, "weight of the ranking loss beside cross entropy", minimum=0, maximum=1)
     margin: float = option(0.1, "margin of the ranking loss", minimum=0)
-    epochs: int = option(70, "passes over the train features", minimum=1)
+    epochs: int = option(0, "passes over the train features; 0: the layer's own (sage 70, gat, appnp, gcnii 4; edge at "
+                            "most 20, how many is chosen on held-out classes)", minimum=0)
     batch_size: int = option(64, "anchors in a batch", minimum=1)
     learning_rate: float = option(1e-3, "Adam's rate at the start", minimum=0)
     weight_decay: float = option(5e-6, "L2 penalty in the gradient, as in the published training", minimum=0)

@@ -23,9 +23,10 @@ class CAS:
         D_ij = JS(f_i, f_j), the Jensen-Shannon divergence; or shortest paths of it over `path_neighbors` nearest
         result: (1 - lambda) D_qj + lambda d_qj, smallest first
 
-    k1, k3, k4 and path_neighbors count the node itself. The expansion and the paths are of the authors' later work (Luo
-    et al., "Locality Preserving Markovian Transition for Instance Retrieval", ICML 2025), but are in the code of this
-    one; path_neighbors = 0 ranks by the divergence itself.
+    k1, k3, k4 and path_neighbors count the node itself; the half of k2 that a set is expanded by is rounded where the
+    code cuts it. The paths belong to what became the authors' next work (Luo et al., "Locality Preserving Markovian
+    Transition for Instance Retrieval", ICML 2025), but the code of this one runs them, and they help; with
+    path_neighbors = 0 images are ranked by the divergence itself.
 
     The authors hold a dozen dense n x n arrays. Here all is sparse but the final distances of a block of queries. One
     thing is approximated: F keeps the `width` largest values of a row while it is iterated (see `diffuse`); with

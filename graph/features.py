@@ -8,7 +8,7 @@ from slim_retrieval.common.progress import progress
 
 # A row counts as normalised when its norm is this near to 1: float32 sums stray by 1e-6, float16 ones by 1e-3.
 NORM_TOLERANCE = 1e-4
-BLOCK_VALUES = 2**23  # values looked at in one go: 64 MB as float64
+BLOCK_VALUES = 2**21  # values looked at in one go: 16 MB as float64
 
 
 def load_features(path, name):

@@ -8,36 +8,14 @@ For node i with neighbours N(i), x of unit rows, learned P and W, no biases (DES
     h    = normalise(z W)                (concate: normalise([x_i ; z] W))
     h    = normalise(x_i + h)            if `residue`
 
-The next layer's x is h, or ReLU(h) if `activate`. The feature is the last layer's h or, if `combine`, the
-normalised [x ; h of layer 1 ; ... ; h of layer L], every h as it was before the ReLU.
+What happens between the layers and after the last is in gfr_network.py, the other kinds of layer in gfr_layers.py.
 A mean is divided by the size of M(i) even where it is weighted, as the equation has it.
 """
-import collections
-
 import numpy as np
 
 # Rows whose squared norm is below this stay zero. Dividing them by a small constant instead would give them
 # a gradient as large as the constant is small.
 TINY = 1e-20
-
-Layer = collections.namedtuple("Layer", "P W")
-
-
-def initial(width, layers, concate, seed):
-    """Return the untrained weights: a list of Layer(P [d, d], W [d, d] or [2d, d]), float32, d = `width`.
-
-    Uniform within 1 / sqrt(rows), as PyTorch's Linear draws them. Random rotations and near-identities were
-    tried and are no better.
-    """
-    rng = np.random.RandomState(seed)
-    return [Layer(*(rng.uniform(-1, 1, shape).astype(np.float32) * np.float32(shape[0] ** -0.5) for shape in layer))
-            for layer in shapes(width, layers, concate)]
-
-
-def shapes(width, layers, concate):
-    """Return [(shape of P, shape of W)] layer by layer."""
-    return [((width, width), (width * (2 if concate else 1), width))] * layers
-
 
 def normalise(x):
     """Return `x` with rows of unit length; zero rows stay zero."""
@@ -75,9 +53,9 @@ def layer(rows, projected, own, member, W, options):
     return normalise(x + h) if options.residue else h
 
 
-def softmax(x, rows, member):
-    """Return w [b, 1 + k], the softmax over each row's members j of x . rows[j]; 0 where there is none."""
-    similarity = np.stack([np.einsum("ij,ij->i", x, rows[j]) for j in member.T], axis=1)
+def softmax(x, rows, member, factor=1):
+    """Return w [b, 1 + k], the softmax over each row's members j of factor x . rows[j]; 0 where there is none."""
+    similarity = np.stack([np.einsum("ij,ij->i", x, rows[j]) for j in member.T], axis=1) * np.float32(factor)
     similarity[member < 0] = -np.inf
     weight = np.exp(similarity - similarity.max(axis=1, keepdims=True))
     return weight / weight.sum(axis=1, keepdims=True)

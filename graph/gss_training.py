@@ -13,7 +13,7 @@ from scipy import sparse
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import gfr_training
+from slim_retrieval.graph import gfr_layers_training, gfr_training
 from slim_retrieval.graph.gss import Layer
 
 
@@ -67,7 +67,7 @@ def network(rows, tables, weights, decay):
     for (own, part), layer in zip(tables, weights[1:]):
         p = tf.matmul(tf.sparse.sparse_dense_matmul(part, x), layer.W) + layer.b
         x, before = tf.gather(before, own) + decay * tf.nn.elu(p), p
-    return gfr_training.normalise(x)
+    return gfr_layers_training.normalise(x)
 
 
 def separation_loss(h, beta):

@@ -8,7 +8,7 @@ class JointDiffusion:
     """Diffusion on the gallery's manifold for each query, by conjugate gradients.
 
     Iscen, Tolias, Avrithis, Furon and Chum, "Efficient Diffusion on Region Manifolds: Recovering Small Objects with
-    Compact CNN Representations", CVPR 2017, sections 3.1, 3.2 and 4.3, with global features:
+    Compact CNN Representations", CVPR 2017, with global features:
 
         (I - alpha S) f = (1 - alpha) y
 

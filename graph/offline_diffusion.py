@@ -13,11 +13,11 @@ class OfflineDiffusion:
 
     Yang, Hinami, Matsui, Ly and Satoh, "Efficient Image Retrieval via Decoupling Diffusion into Online and Offline
     Processing", AAAI 2019. Offline, for each gallery image i with T_i itself and its nearest images, `truncation` in
-    all ("late truncation": S is normalised on the whole graph, section 4.3):
+    all ("late truncation": S is normalised on the whole graph):
 
         (I - alpha S[T_i, T_i]) f_i = e_i                    f_i: row i of the offline matrix, 0 outside T_i
 
-    Online a query's scores are y^T F: the rows of its kq nearest images, weighted by similarity^gamma (equation 9).
+    Online a query's scores are y^T F: the rows of its kq nearest images, weighted by similarity^gamma.
     Images of score 0 follow in plain order. A gallery image as a query is treated as an unseen one: its own row is not
     used, only its neighbours'. S and y as in manifold.py.
 
@@ -25,7 +25,7 @@ class OfflineDiffusion:
     here. Its newer search puts queries and gallery into one graph and compares rows of F; an unseen query would then
     need the graph again.
 
-    Memory: 8 bytes x n x truncation for F (float32 values, int32 ids), in CSR, and while solving a few MB beside it.
+    Memory: 8 bytes x n x truncation for F (CSR: float32 values, int32 ids); half as much again while fitting.
 
     Args:
       truncation: images in T_i, i included; cut to n, and then the solution is that of the whole graph.

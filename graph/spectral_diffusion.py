@@ -7,13 +7,13 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import affinity, features, manifold
 
 BELOW = -2.0  # where known eigenvalues are moved, out of the way: all others lie in [-1, 1]
-LANCZOS_TOLERANCE = 1e-7  # relative, of the eigenvalues
+LANCZOS_TOLERANCE = 1e-6  # relative, of the eigenvalues
 
 
 class SpectralDiffusion:
     """Fast spectral ranking: the inverse of the diffusion as a filter on the eigenvalues of S, cut to rank r.
 
-    Iscen, Avrithis, Tolias, Furon and Chum, "Fast Spectral Ranking for Similarity Search", CVPR 2018, sections 3 and 4:
+    Iscen, Avrithis, Tolias, Furon and Chum, "Fast Spectral Ranking for Similarity Search", CVPR 2018:
 
         S = U L U^T,   h(l) = (1 - alpha) / (1 - alpha l),   scores = U h(L) U^T y
 
@@ -27,7 +27,8 @@ class SpectralDiffusion:
     image alone, with 0. They are kept beside the r, one value an image, and moved out of the search: Lanczos iterations
     find many eigenvectors of one eigenvalue slowly or not at all, and a part without its own would be out of reach.
 
-    Memory: 4 x n x r bytes; while fitting about 8 x n x (2 r + 20), the Lanczos basis.
+    Memory: 4 x n x r bytes; while fitting 8 x n x 2 r, the Lanczos basis. Its upkeep, a multiple of n r^2 steps, takes
+    the time: a few hundred eigenvectors are cheap, a thousand are not.
 
     Args:
       eigenvectors: r, beside those of the connected parts; cut to the n - parts that there are.

@@ -111,12 +111,14 @@ def test_validation_ranks_within_the_validation_split(tmp_path, monkeypatch):
     assert not (run / "rankings").exists()
 
 
-def test_gfr_is_trained_on_the_run_and_its_weights_serve_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("layer, stages", [("sage", {"train_graph", "graph"}), ("edge", set())])
+def test_gfr_is_trained_on_the_run_and_its_weights_serve_again(tmp_path, monkeypatch, layer, stages):
+    """The layer edge searches its own neighbours, behind the metric that it learned."""
     run = write_run(tmp_path)
     monkeypatch.chdir(tmp_path)
-    retrieve.main(["--method", "gfr"])
+    retrieve.main(["--method", "gfr", "--gfr.layer", layer])
     about = files.read_json(str(run / "rankings" / "gfr.json"))
-    assert {"train_graph", "learn", "graph", "fit", "search"} <= set(about["stage_seconds"])
+    assert stages | {"learn", "fit", "search"} <= set(about["stage_seconds"])
     weights = about["parameters"]["checkpoint"]
     assert os.path.dirname(weights) == os.path.join("runs", "demo", "gfr") and os.path.exists(weights)
     retrieve.main(["--method", "gfr", "--gfr.checkpoint", weights, "--name", "again"])

@@ -65,17 +65,3 @@ def test_aggregate_by_hand():
 def test_normalise_keeps_zero_rows_and_gives_unit_rows():
     x = np.array([[0, 0], [3, 4], [3e-8, 4e-8], [3e8, 4e8]], np.float32)
     np.testing.assert_allclose(gfr_layer.normalise(x), [[0, 0], [.6, .8], [.6, .8], [.6, .8]], rtol=1e-6)
-
-
-@pytest.mark.parametrize("concate", [False, True])
-def test_initial_weights(concate):
-    weights = gfr_layer.initial(6, 2, concate, seed=3)
-    assert [(pair.P.shape, pair.W.shape) for pair in weights] == [((6, 6), (12 if concate else 6, 6))] * 2
-    for pair in weights:
-        for array in pair:  # uniform within 1 / sqrt(rows): inside, and not all near 0
-            bound = len(array) ** -0.5
-            assert array.dtype == np.float32
-            assert 0.8 * bound < np.abs(array).max() <= bound
-    np.testing.assert_array_equal(weights[1].W, gfr_layer.initial(6, 2, concate, seed=3)[1].W)
-    assert not np.array_equal(weights[0].P, gfr_layer.initial(6, 2, concate, seed=4)[0].P)
-    assert not np.array_equal(weights[0].P, weights[1].P)
