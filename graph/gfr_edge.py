@@ -13,6 +13,9 @@ that one more row of S would make,
     y(q) = (1 - strength) h(q) + strength sum_j A_qj / sqrt(d_q d_j) y_{L-1}(j)
 
 and a query without neighbours keeps h(q).
+
+With `residual` above 0 it is not h that is propagated but the signatures of the nodes (signatures.py), a query's being
+that of its nearest neighbour, and the feature is normalise([y_L ; residual h]).
 """
 import collections
 
@@ -20,15 +23,16 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.progress import progress
-from slim_retrieval.graph import affinity, features, gfr_edge_features, gfr_scorer, query_expansion
+from slim_retrieval.graph import affinity, features, gfr_edge_features, gfr_scorer, query_expansion, signatures
 
-Edges = collections.namedtuple("Edges", "scorer sharpness strength")
+Edges = collections.namedtuple("Edges", "scorer sharpness strength residual")
 
 
 class EdgeLayers:
     """Propagates a gallery and its queries.
 
-    Memory beside the inputs: three float32 [n, r], the graph [n, k] twice and, while its edges are scored, blocks.
+    Memory beside the inputs: three float32 [n, r], r the width of what is propagated, the graph [n, k] twice and, while
+    its edges are scored, blocks.
 
     Args:
       learned: Edges.
@@ -39,28 +43,39 @@ class EdgeLayers:
         self.learned, self.layers = learned, layers
 
     def fit(self, h, near):
-        """Return the gallery's features, float32 [n, r].
+        """Return the gallery's features, float32 [n, width].
 
         Args:
           h: float32 [n, r], unit rows; may be memory-mapped.
           near: (ids, similarities) of each row's neighbours among h, itself left out; best first, -1 pads.
         """
-        self._h, self._near = h, near
+        self._near, self._start = near, h
+        if self.learned.residual and len(h):
+            self._start = signatures.signatures(np.asarray(h), *near)
         matrix = graph(near[0], self.weights(near))
         self._degrees = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
-        self._before, last = propagate(affinity.normalised(matrix), h, self.learned.strength, self.layers)
-        return features.normalise_rows(last)
+        self._before, last = propagate(affinity.normalised(matrix), self._start, self.learned.strength,
+                                       self.layers)
+        return self._beside(features.normalise_rows(last), h)
 
     def transform(self, h, near):
-        """Return the queries' features, float32 [q, r]; `near` names their neighbours in the gallery."""
+        """Return the queries' features, float32 [q, width]; `near` names their neighbours in the gallery."""
         ids, weights = np.maximum(near[0], 0), self.weights(near)
         own = weights.sum(axis=1, keepdims=True)
         scale = np.sqrt(own * self._degrees[ids])
         weights = np.divide(weights, scale, out=np.zeros_like(weights), where=scale > 0).astype(np.float32)
         result = query_expansion.weighted_sum(self._before, ids, weights)
         result *= np.float32(self.learned.strength)
-        result += np.float32(1 - self.learned.strength) * h
-        return features.normalise_rows(result)
+        start = h
+        if self.learned.residual:
+            start = np.where(near[0][:, :1] >= 0, signatures.of_queries(ids, self._start), np.float32(0))
+        result += np.float32(1 - self.learned.strength) * start
+        return self._beside(features.normalise_rows(result), h)
+
+    def _beside(self, y, h):
+        if not self.learned.residual:
+            return y
+        return features.normalise_rows(np.concatenate([y, np.float32(self.learned.residual) * h], axis=1))
 
     def weights(self, near):
         """Return A of each node and each image in its list, float64 [m, k]; 0 at pads."""

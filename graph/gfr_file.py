@@ -2,7 +2,7 @@
 
     network layers        P0, W0, P1, ...: name and layer, see gfr_layers.shapes
     mean, matrix          the metric, where there is one
-    scorer, propagation   layers edge: weights and, last, bias of gfr_scorer.Scorer; sharpness and strength
+    scorer, propagation   layers edge: weights and, last, bias of gfr_scorer.Scorer; sharpness, strength and residual
 
 Format 1 held layers sage alone and named no kind of layer; it is still read.
 """
@@ -34,7 +34,7 @@ def write(path, weights, metric, edges, meta):
         arrays.update(mean=metric.mean, matrix=metric.matrix)
     if edges is not None:
         arrays.update(scorer=np.append(edges.scorer.weight, edges.scorer.bias),
-                      propagation=np.array([edges.sharpness, edges.strength]))
+                      propagation=np.array(edges[1:]))
     text = json.dumps(dict(meta, format=FORMAT), sort_keys=True)
     with files.replacing(path) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, meta=np.array(text), **arrays)
@@ -81,7 +81,7 @@ def weights(path, arrays, width, options):
         width = rank
     if options.layer == "edge":
         scorer = _array(path, arrays, "scorer", (gfr_edge_features.COUNT + 1,), np.float64)
-        propagation = _array(path, arrays, "propagation", (2,), np.float64)
+        propagation = _array(path, arrays, "propagation", (3,), np.float64)
         edges = gfr_edge.Edges(gfr_scorer.Scorer(scorer[:-1], float(scorer[-1])), *map(float, propagation))
     else:
         network = [{name: _array(path, arrays, name + str(i), shape) for name, shape in layer.items()}

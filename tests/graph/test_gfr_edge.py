@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from slim_retrieval.graph import affinity, gfr_edge, gfr_edge_features, gfr_scorer, knn
+from slim_retrieval.graph import affinity, gfr_edge, gfr_edge_features, gfr_scorer, knn, signatures
 
 
 def unit_rows(n, d, seed=0):
@@ -11,11 +11,11 @@ def unit_rows(n, d, seed=0):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def learned(sharpness=2.0, strength=0.9):
+def learned(sharpness=2.0, strength=0.9, residual=0.0):
     """Edges that like similar pairs."""
     weight = np.zeros(gfr_edge_features.COUNT)
     weight[0], weight[2] = 4.0, -0.5
-    return gfr_edge.Edges(gfr_scorer.Scorer(weight, -1.0), sharpness, strength)
+    return gfr_edge.Edges(gfr_scorer.Scorer(weight, -1.0), sharpness, strength, residual)
 
 
 def dense(x, near, edges):
@@ -53,6 +53,29 @@ def test_gallery_and_queries_are_the_textbook_recursion(layers):
         expected.append(0.1 * queries[q] + 0.9 * row)
     np.testing.assert_allclose(model.transform(queries, asked), unit(np.array(expected)), atol=2e-6)
     assert gallery.dtype == np.float32 and model.transform(queries, asked).dtype == np.float32
+
+
+def test_with_a_residual_signatures_are_propagated_and_the_feature_stands_beside():
+    x, queries, edges = unit_rows(30, 4), unit_rows(5, 4, seed=1), learned(residual=0.5)
+    near, asked = knn.neighbors(x, 6), knn.search(queries, x, 6)
+    model = gfr_edge.EdgeLayers(edges, 3)
+    gallery, moved = model.fit(x, near), model.transform(queries, asked)
+    start = signatures.signatures(x, *near)
+    _, S, _ = dense(x, near, edges)
+    y = start
+    for _ in range(3):
+        y = 0.1 * start + 0.9 * S @ y
+    np.testing.assert_allclose(gallery, unit(np.concatenate([unit(y), 0.5 * x], axis=1)), atol=2e-6)
+    # A query's two parts keep their lengths, its signature starts as its nearest image's, and it finds that image.
+    share = 1 / np.sqrt(1.25)
+    np.testing.assert_allclose(np.linalg.norm(moved[:, :30], axis=1), share, atol=1e-5)
+    np.testing.assert_allclose(moved[:, 30:], 0.5 * share * queries, atol=1e-5)
+    plain = gfr_edge.EdgeLayers(edges._replace(residual=0.0), 3)
+    plain.fit(start, near)
+    plain._near = near
+    np.testing.assert_allclose(moved[:, :30] / share, plain.transform(start[asked[0][:, 0]], asked), atol=2e-6)
+    nobody = np.full((5, 6), -1), np.full((5, 6), -1, np.float32)
+    np.testing.assert_allclose(model.transform(queries, nobody)[:, 30:], queries, atol=1e-6)
 
 
 def test_many_layers_are_the_solution_and_do_not_run_together():

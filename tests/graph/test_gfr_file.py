@@ -42,7 +42,7 @@ def edges():
     model = GFR(seed=3, layers=4, neighbors=5)
     model.width_, model.metric_, model.weights_ = 6, metric(6, 4), []
     weight = np.random.RandomState(0).normal(size=gfr_edge_features.COUNT)
-    model.edges_ = gfr_edge.Edges(gfr_scorer.Scorer(weight, 0.25), 2.0, 0.9)
+    model.edges_ = gfr_edge.Edges(gfr_scorer.Scorer(weight, 0.25), 2.0, 0.9, 0.5)
     return model
 
 
@@ -124,7 +124,7 @@ def test_other_files_are_refused(tmp_path, write):
     (lambda arrays, meta: arrays.pop("scorer"), ["scorer", "none", "({},)".format(gfr_edge_features.COUNT + 1)]),
     (lambda arrays, meta: arrays.pop("mean"), ["mean", "none", "(6,)"]),
     (lambda arrays, meta: meta.update(width=7), ["mean", "(6,)", "(7,)"]),
-    (lambda arrays, meta: arrays.update(propagation=np.ones(3)), ["propagation", "(3,)", "(2,)"]),
+    (lambda arrays, meta: arrays.update(propagation=np.ones(2)), ["propagation", "(2,)", "(3,)"]),
 ])
 def test_files_of_layers_edge_that_contradict_themselves_are_refused(tmp_path, change, words):
     path = str(tmp_path / "gfr.npz")
