@@ -3,16 +3,15 @@
     path,label,category             or separated by tabs
     shoes/1.jpg,17,sneaker          relative paths are relative to the CSV file
 
-Columns other than path (required, with label) can be used as labels by name: `losses.0.label: category`.
+Only path is required; training and evaluation by classes need label. Other columns can be used as labels by name:
+`losses.0.label: category`. Two of them change what is read: `box` and `rotation` (datasets/regions.py).
+`python -m slim_retrieval.datasets.prepare` writes such files.
 """
 import csv
 import os
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.datasets.images import decode
-from slim_retrieval.datasets.table import ImageTable
-
-REQUIRED = ["path", "label"]
+from slim_retrieval.datasets.regions import list_images
 
 
 def read_csv(path):
@@ -20,18 +19,16 @@ def read_csv(path):
 
     Raises:
       InputError: missing file or column, a row of the wrong width, an empty path or label, an image that does not
-        exist; the message gives the line.
+        exist, a box that is none; the message gives the line or the image.
     """
     if not os.path.isfile(path):
-        raise InputError("no file {}; reader csv needs a CSV file with the columns {}".format(
-            path, " and ".join(REQUIRED)))
+        raise InputError("no file {}; reader csv needs a CSV file with the columns path and label".format(path))
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             columns = _read_columns(path, stream)
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError("{} is not a CSV file in UTF-8: {}".format(path, error)) from error
-    paths = columns.pop("path")
-    return ImageTable(paths, columns, lambda i: decode(paths[i]))
+    return list_images(columns.pop("path"), columns)
 
 
 def _read_columns(path, stream):
@@ -51,16 +48,15 @@ def _read_columns(path, stream):
                 where, len(row), len(header), ", ".join(header)))
         for name, value in zip(header, row):
             columns[name].append(_image_path(path, where, value) if name == "path" else value)
-        if not columns["label"][-1]:
+        if "label" in columns and not columns["label"][-1]:
             raise InputError("{}: empty label; give each image a label".format(where))
     return columns
 
 
 def _check_header(path, header):
-    for name in REQUIRED:
-        if name not in header:
-            raise InputError("{} line 1: no column {!r} in the header ({}); it needs {}, separated by commas or "
-                             "tabs".format(path, name, ", ".join(header) or "empty", " and ".join(REQUIRED)))
+    if "path" not in header:
+        raise InputError("{} line 1: no column 'path' in the header ({}); it needs path and label, separated by commas "
+                         "or tabs".format(path, ", ".join(header) or "empty"))
     double = sorted({name for name in header if header.count(name) > 1})
     if double:
         raise InputError("{} line 1: column {!r} is there twice; rename one".format(path, double[0]))
