@@ -31,6 +31,6 @@ setup(
         "gpu": SHARED + [
             "tensorflow-gpu>=1.15,<1.16" + TF1, "faiss-gpu==1.7.2" + TF1,
             "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
-        "test": ["pytest>=7", "ruff>=0.6" + TF2],
+        "test": ["pytest>=7", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
     },
 )

@@ -8,6 +8,8 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 
+MARKS_PER_BLOCK = 2 ** 25  # bytes of marks alive at once
+
 
 class Relevance(NamedTuple):
     """What is right for each query.
@@ -23,26 +25,37 @@ class Relevance(NamedTuple):
     judge: Callable
 
 
-def from_labels(query_labels, gallery_labels, query_images=None, gallery_images=None):
+def from_labels(query_labels, gallery_labels, query_images=None, gallery_images=None, junk=None):
     """Return the relevance "same label"; where the gallery holds the query's own image, that one is junk.
 
     Args:
       query_labels, gallery_labels: int [num_queries] and [num_gallery], codes >= 0 with one meaning in both.
-      query_images, gallery_images: None, or codes >= 0 of the images themselves: equal code, same image.
+      query_images, gallery_images: None, or codes >= 0: an image with the query's code is junk. Codes of the images
+        themselves make the query's own image junk, codes of (label, camera) what the query's camera saw.
+      junk: bool [num_gallery] or None: images that are junk for every query.
     """
     query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
-    num_positives = _count_equal(query_labels, gallery_labels)
-    own = query_images is not None and np.isin(query_images, gallery_images).any()
+    junk = np.zeros(len(gallery_labels), bool) if junk is None else np.asarray(junk)
+    own = query_images is not None and bool(np.isin(query_images, gallery_images).any())
+    num_positives = _count_equal(query_labels, gallery_labels[~junk])
     if own:
+        query_images, gallery_images = np.asarray(query_images), np.asarray(gallery_images)
         width = max(query_labels.max(), gallery_labels.max()) + 1
         num_positives = num_positives - _count_equal(query_images * width + query_labels,
-                                                     gallery_images * width + gallery_labels)
+                                                     (gallery_images * width + gallery_labels)[~junk])
+        gallery_images = np.append(gallery_images, -1)
+    labels = np.append(np.where(junk, -1, gallery_labels), -1)  # the last one is what a pad reaches
+    is_junk = np.append(junk, False)
 
     def judge(rows, ranks):
-        valid = ranks >= 0
-        junk = valid & (gallery_images[ranks] == query_images[rows, np.newaxis]) if own else None
-        hits = valid & (gallery_labels[ranks] == query_labels[rows, np.newaxis])
-        return (hits & ~junk if own else hits), junk
+        ranks = _as_index(ranks)
+        hits = labels[ranks] == query_labels[rows, np.newaxis]
+        removed = is_junk[ranks] if junk.any() else None
+        if own:
+            same = gallery_images[ranks] == query_images[rows, np.newaxis]
+            removed = same if removed is None else removed | same
+            hits &= ~same
+        return hits, removed
 
     return Relevance(num_positives, len(gallery_labels), judge)
 
@@ -58,27 +71,52 @@ def from_lists(positives, junk, num_gallery):
     Raises:
       InputError: lists of different lengths, an id outside the gallery, or an id both positive and junk.
     """
-    junk = [[] for _ in positives] if junk is None else junk
+    junk = junk if junk is not None else [[] for _ in positives]
     if len(positives) != len(junk):
-        raise InputError("ground truth has positives for {} queries and junk for {}; they must be equally many".format(
-            len(positives), len(junk)))
+        raise InputError("the ground truth lists positives for {} queries and junk for {}; it must list both for each "
+                         "query".format(len(positives), len(junk)))
     right, removed = _keys(positives, num_gallery, "positive"), _keys(junk, num_gallery, "junk")
     both = np.intersect1d(right, removed)
     if both.size:
-        raise InputError("ground truth calls gallery image {1} both positive and junk for query {0}; correct it".format(
-            *divmod(int(both[0]), num_gallery)))
+        raise InputError("the ground truth calls gallery image {} both positive and junk for query {}".format(
+            both[0] % num_gallery, both[0] // num_gallery))
+    right, removed = _Lists(right, len(positives), num_gallery), _Lists(removed, len(positives), num_gallery)
 
     def judge(rows, ranks):
-        keys = rows[:, np.newaxis].astype(np.int64) * num_gallery + ranks
-        valid = ranks >= 0
-        return valid & _contains(right, keys), (valid & _contains(removed, keys) if removed.size else None)
+        kinds = np.empty(ranks.shape, np.int8)
+        size = max(1, MARKS_PER_BLOCK // (num_gallery + 1))
+        for start in range(0, len(rows), size):
+            some = slice(start, start + size)
+            marks = np.zeros((len(rows[some]), num_gallery + 1), np.int8)  # the last column is what a pad reaches
+            right.mark(marks, rows[some], 1)
+            removed.mark(marks, rows[some], 2)
+            kinds[some] = np.take_along_axis(marks, _as_index(ranks[some]) % (num_gallery + 1), axis=1)
+        return kinds == 1, (kinds == 2 if removed.ids.size else None)
 
-    return Relevance(np.bincount(right // num_gallery, minlength=len(positives)), num_gallery, judge)
+    return Relevance(np.diff(right.starts), num_gallery, judge)
+
+
+class _Lists:
+    """Lists of ids, end to end: those of query q are ids[starts[q]:starts[q + 1]]."""
+
+    def __init__(self, keys, num_queries, num_gallery):
+        self.ids = keys % max(num_gallery, 1)
+        self.starts = np.searchsorted(keys, np.arange(num_queries + 1) * num_gallery)
+
+    def mark(self, marks, rows, value):
+        for i, row in enumerate(rows):
+            marks[i, self.ids[self.starts[row]:self.starts[row + 1]]] = value
+
+
+def _as_index(ranks):
+    return ranks if ranks.dtype.kind == "i" else ranks.astype(np.int64)
 
 
 def _count_equal(wanted, codes):
     """Return how often each of `wanted` occurs in `codes`, int64 [len(wanted)]."""
     values, counts = np.unique(codes, return_counts=True)
+    if not values.size:
+        return np.zeros(len(wanted), np.int64)
     places = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
     return np.where(values[places] == wanted, counts[places], 0)
 
@@ -93,10 +131,3 @@ def _keys(lists, num_gallery, what):
         raise InputError("{} id {} of query {} is not in 0..{}: the ground truth does not belong to this gallery of {} "
                          "images".format(what, ids[outside[0]], queries[outside[0]], num_gallery - 1, num_gallery))
     return np.unique(queries * num_gallery + ids)
-
-
-def _contains(keys, wanted):
-    """Return whether each of `wanted` is among the sorted `keys`, bool of wanted's shape."""
-    if not keys.size:
-        return np.zeros(wanted.shape, bool)
-    return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from slim_retrieval.evaluation.average_precision import AVERAGE_PRECISION, DESCRIPTIONS, step, trapezoid
+from slim_retrieval.evaluation.average_precision import (
+    AVERAGE_PRECISION,
+    DESCRIPTIONS,
+    at_depth,
+    at_r,
+    by_step,
+    by_trapezoid,
+    step,
+    trapezoid,
+)
+from slim_retrieval.evaluation.places import find
 
 
 def row(text):
@@ -96,11 +106,43 @@ def test_trapezoid_agrees_with_the_oxford_loop():
 def test_arguments_are_not_changed():
     hits, junk = row("j+.+j")
     before = hits.copy(), junk.copy()
-    for function in AVERAGE_PRECISION.values():
+    for function in (step, trapezoid):
         function(hits, np.array([2]), junk)
     np.testing.assert_array_equal(hits, before[0])
     np.testing.assert_array_equal(junk, before[1])
 
 
+@pytest.mark.parametrize("text, positives, k, at_k, of_r", [
+    ("++..", 2, 1, 1, 1),  # one place, one positive asked for
+    ("+.+.", 2, 2, 1 / 2, 1 / 2),  # the second stands behind both k and R
+    ("+.+.", 2, 3, 5 / 6, 1 / 2),
+    ("j+j.+", 2, 3, 5 / 6, 1 / 2),  # the same with junk
+    (".+", 1, 1, 0, 0),
+    (".+", 1, 2, 1 / 2, 0),
+    ("+++", 5, 3, 1, 3 / 5),  # two positives were never returned: asked for at R, not at 3
+    ("+++", 5, 4, 3 / 4, 3 / 5),
+    ("...", 2, 5, 0, 0),
+    ("...", 0, 5, np.nan, np.nan),
+])
+def test_truncated_forms_worked_by_hand(text, positives, k, at_k, of_r):
+    hits, junk = row(text)
+    places = find(hits, [positives], junk)
+    np.testing.assert_allclose(at_depth(places, k), [at_k], rtol=1e-12)
+    np.testing.assert_allclose(at_r(places), [of_r], rtol=1e-12)
+
+
+def test_truncated_forms_are_the_step_sum_of_a_cut_ranking():
+    rng = np.random.RandomState(3)
+    for _ in range(200):
+        kind, k = rng.randint(3, size=(1, rng.randint(1, 30))), rng.randint(1, 35)
+        total = int((kind == 1).sum()) + rng.randint(4)
+        if total:
+            kept = (kind[kind != 2] == 1)[np.newaxis]
+            places = find(kind == 1, [total], kind == 2)
+            np.testing.assert_allclose(at_depth(places, k), step(kept[:, :k], [min(total, k)]), rtol=1e-12)
+            np.testing.assert_allclose(at_r(places), step(kept[:, :total], [total]), rtol=1e-12)
+
+
 def test_every_definition_has_words():
+    assert (AVERAGE_PRECISION["step"], AVERAGE_PRECISION["trapezoid"]) == (by_step, by_trapezoid)
     assert set(AVERAGE_PRECISION) == set(DESCRIPTIONS) == {"step", "trapezoid"}
