@@ -1,14 +1,14 @@
 """Rank the gallery for each query.
 
     python retrieve.py --method cfa                                    # the newest run
-    python retrieve.py --run shoes --method gfr --gfr.epochs 20
+    python retrieve.py --run shoes --method gfr                        # learns from train or gallery
     python retrieve.py --method cfa --validation --cfa.edges mutual --name cfa_mutual
     python retrieve.py --query Q.npy --gallery G.npy --method cfa --output DIR
     python retrieve.py --method cfa --side.labels category --side.denoise rank         # a column of index.csv
 
 Reads <run>/features/{query,gallery,train}, writes <run>/rankings/<name>.npy (int32, best first) and <name>.json.
 With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. TensorFlow is needed for training gfr
-only.
+with a layer other than edge, and for gss. What gfr learned is kept in <run>/gfr/ or DIR/gfr/ and not learned twice.
 """
 import os
 
@@ -55,7 +55,7 @@ def _parser():
     parser.add_argument("--validation", action="store_true", help="rank within the run's validation split")
     parser.add_argument("--query", metavar="FILE.npy", help="query features from anywhere")
     parser.add_argument("--gallery", metavar="FILE.npy", help="gallery features from anywhere")
-    parser.add_argument("--train", metavar="FILE.npy", help="features that gfr is trained on")
+    parser.add_argument("--train", metavar="FILE.npy", help="features that gfr learns from; without, from the gallery")
     parser.add_argument("--train_labels", metavar="FILE", help="their labels: CSV (column label) or .npy")
     parser.add_argument("--output", metavar="DIR", help="where --query and --gallery are ranked to")
     parser.add_argument("--side_columns", metavar="FILE.csv", help="columns about the gallery that side.labels and "
@@ -108,7 +108,7 @@ def _read_side(flags, run, config, nodes):
 def _read_train(flags, run):
     if flags.train:
         return sources.from_file(flags.train, "train", flags.train_labels)
-    if run and sources.has_split(run, "train"):
+    if run and sources.has_split(run, "train") and sources.has_labels(run, "train"):
         return sources.from_run(run, "train", labels=True)
     return None
 

@@ -4,12 +4,15 @@
 
 DIR holds what benchmarks/feature_sets.py wrote. Of a set with a mask `train` the rows of the mask are learned from with
 seed 0; with any other seed 60 percent of the classes, drawn anew. The rest is the gallery and asks all queries, each
-itself left out; where the set has a mask `query`, those rows ask and the others are the gallery. CFA's k and alpha are
-chosen with the labels of the train classes. Rows that are in the CSV already are not computed again.
+itself left out; where the set has a mask `query`, those rows ask and the others are the gallery. "cfa tuned" has its k
+and alpha chosen with the labels of the train classes. "gfr best" is the best of a grid *with the labels of the unseen
+classes*: learned metric or none, no propagation or sharpness 1, 2, 4 x strength .8, .9, .97. Rows that are in the CSV
+already are not computed again.
 """
 import argparse
 import csv
 import glob
+import itertools
 import os
 import time
 
@@ -19,6 +22,8 @@ from slim_retrieval.evaluation import average_precision
 from slim_retrieval.graph import (
     cfa,
     gfr,
+    gfr_edge,
+    gfr_edge_learning,
     gfr_metric,
     gfr_metric_learning,
     gfr_options,
@@ -68,13 +73,36 @@ def run(method, data, seed):
     unseen, truth = features[~train], labels[~train]
     gallery = unseen if query is None else unseen[~query]
     began = time.perf_counter()
+    if method == "gfr best":
+        value, note = best_gfr(features[train], labels[train], unseen, truth, query, seed)
+        return value, time.perf_counter() - began, note
     model, note = fitted(method, features[train], labels[train], gallery, seed)
+    value = score(model, unseen, truth, query)
+    return value, time.perf_counter() - began, note
+
+
+def score(model, unseen, truth, query):
+    """Return the mAP of a fitted model: of the rows `query` in the others, or of all, itself left out (None)."""
     if query is None:
-        ranks, of = ranked(model.gallery_, model.gallery_, own=True), truth
-    else:
-        ranks, of = ranked(model.transform(unseen[query]), model.gallery_), truth[query]
-    seconds = time.perf_counter() - began
-    return mean_precision(ranks, of, truth if query is None else truth[~query]), seconds, note
+        return mean_precision(ranked(model.gallery_, model.gallery_, own=True), truth, truth)
+    return mean_precision(ranked(model.transform(unseen[query]), model.gallery_), truth[query], truth[~query])
+
+
+def best_gfr(train, labels, unseen, truth, query, seed):
+    """Return (mAP, note) of the best of the grid, chosen with the labels that are searched for."""
+    found = {}
+    for metric in ("trained", "none"):
+        model = gfr.GFR(seed=seed, metric=metric).learn(train, labels)
+        scorer = model.edges_.scorer
+        for sharpness, strength in [(1.0, 0.0)] + list(itertools.product([1.0, 2.0, 4.0], [0.8, 0.9, 0.97])):
+            if not scorer.weight.any() and strength:
+                continue  # no edges were learned
+            model.edges_ = gfr_edge.Edges(scorer, sharpness, strength, 0.0, gfr_edge_learning.LAYERS)
+            model.fit(unseen if query is None else unseen[~query])
+            found["metric={} sharpness={:g} strength={:g}".format(metric, sharpness, strength)] = score(
+                model, unseen, truth, query)
+    best = max(found, key=found.get)
+    return found[best], best
 
 
 def split(data, seed):
@@ -102,7 +130,7 @@ def fitted(method, train, labels, gallery, seed):
     if method == "gfr unlabelled":
         return gfr.GFR(seed=seed).learn(gallery).fit(gallery), ""
     model = gfr.GFR(seed=seed, **GFRS[method]).learn(train, labels)
-    kept = ("metric_strength", "metric_epochs", "sharpness", "strength", "train_accuracy")
+    kept = ("metric_strength", "metric_epochs", "sharpness", "strength", "residual", "layers", "train_accuracy")
     return model.fit(gallery), " ".join("{}={:.3g}".format(k, v) for k, v in model.report_.items() if k in kept)
 
 

@@ -33,14 +33,18 @@ class CFAConfig:
 
 @dataclass
 class GFRConfig:
-    checkpoint: str = option("", "trained GFR to apply (.npz); empty: train one, on train features if there are any")
+    checkpoint: str = option("", "trained GFR to apply (.npz); empty: train one, on labelled train features if there "
+                                 "are any, else on the gallery without labels")
     layer: str = option("edge", "kind of layer: edge (learned metric and edges), sage (as published), gat, appnp, "
                                 "gcnii", choices=["edge", "sage", "gat", "appnp", "gcnii"])
-    layers: int = option(0, "depth; 0: the layer's own (edge 16, sage 1, gat 2, appnp and gcnii 8)", minimum=0)
+    layers: int = option(0, "depth; 0: the layer's own (sage 1, gat 2, appnp and gcnii 8; edge: 1 to 32, chosen on "
+                            "held-out classes, 16 without labels)", minimum=0)
     neighbors: int = option(0, "k: neighbours that a layer sees; 0: the layer's own (edge 40, others 10)", minimum=0)
     metric: str = option("auto", "linear map before the first layer: none, lda (from labels), trained (lda, then a "
                                  "ranking loss; edge only), auto (sage none, edge trained, others lda)",
                          choices=["auto", "none", "lda", "trained"])
+    queries: str = option("neighbors", "a query sees its nearest gallery images (neighbors), or passes through the "
+                                       "same weights alone; also of a checkpoint", choices=["neighbors", "alone"])
     restart: float = option(0.1, "appnp, gcnii: share of its own input that a node keeps in each layer", minimum=0,
                             maximum=1)
     heads: int = option(1, "gat: attention heads", minimum=1)

@@ -1,6 +1,6 @@
 """GFR, graph neural re-representation: learned layers that mix each feature with its neighbours'.
 
-Training by gradients needs TensorFlow (imported when `learn` needs it); applying what was learned needs NumPy.
+Training a network needs TensorFlow (imported when `learn` needs it); layers edge and applying what was learned do not.
 
     model = GFR(seed=0)                              # layers edge; GFR(layer="sage", ...): the published ones
     model.learn(train_features, train_labels)        # or learn(gallery_features): without labels
@@ -16,8 +16,10 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import (
+    gfr_chosen,
     gfr_edge,
     gfr_edge_learning,
+    gfr_edge_unlabelled,
     gfr_file,
     gfr_inputs,
     gfr_metric,
@@ -37,13 +39,16 @@ class GFR:
       **fields: fields of GFRConfig. `checkpoint` is for the caller, who calls `load` instead.
 
     Attributes:
+      version: raised when the same settings would learn otherwise than before.
       options: GFRConfig with nothing left to choose.
       gallery_: float32 [n, width of the feature], unit rows, after `fit`.
-      report_: dict of the last training.
+      report_: dict of the last training; after `fit` also `chosen`, what was chosen and why, one sentence each.
 
     Raises:
       InputError: unknown field, value out of range, fields that exclude each other.
     """
+
+    version = 3
 
     def __init__(self, seed=0, block=4096, **fields):
         self.seed, self.block = int(seed), int(block)
@@ -56,7 +61,7 @@ class GFR:
         behind = self.options.metric != "none" if self.width_ is None else self.metric_ is not None
         return 0 if behind else min(self.options.neighbors, max(n - 1, 1))
 
-    def learn(self, train, labels=None, neighbors=None):
+    def learn(self, train, labels=None, neighbors=None, resume=None):
         """Learn from features; return self. A gallery must be fitted after it.
 
         Args:
@@ -64,6 +69,8 @@ class GFR:
           labels: [n], ints or strings; None: learned without, from the gallery itself for example.
           neighbors: (ids, similarities) of each row's neighbours among `train` as from knn.neighbors, best first, -1
             pads; the ids of the first k are taken. None: searched. Not used where there is a metric.
+          resume: file that a network's training writes after each epoch, and goes on from where it was stopped: with
+            bit-equal weights on a CPU. Deleted at the end. Layers edge take less time and begin anew.
 
         Raises:
           InputError: shapes that do not fit, NaN, fewer than two classes, a loss that diverges or that needs labels.
@@ -73,12 +80,20 @@ class GFR:
             labels = gfr_inputs.dense_labels(labels, train)
         self.gallery_, self._layers = None, None  # they would be of the weights before
         self.width_, self.metric_, self.weights_, self.edges_ = train.shape[1], None, [], None
+        if self.options.loss == "unsupervised" or labels is not None and self._singles(labels):
+            labels = None
         if self.options.layer == "edge":
             self._learn_edges(train, labels)
         else:
-            self._learn_network(train, labels, neighbors)
+            self._learn_network(train, labels, neighbors, resume)
         self.report_["labels"] = labels is not None
+        if labels is not None:
+            self.report_.update(images=len(labels), classes=int(labels.max()) + 1)
         return self
+
+    def _singles(self, labels):
+        """Return whether layers edge have no pair to learn from; networks can tell single images apart."""
+        return self.options.layer == "edge" and np.bincount(labels).max() < 2
 
     def fit(self, gallery, neighbors=None, labels=None):
         """Compute `gallery_`; return self.
@@ -98,11 +113,13 @@ class GFR:
         self._h = gfr_metric.apply(self.metric_, gallery)
         near = self._near(self._h, neighbors)
         if self.edges_ is not None:
-            self._layers = gfr_edge.EdgeLayers(self.edges_, self.options.layers)
+            self._layers = gfr_edge.EdgeLayers(self.edges_)
             self.gallery_ = self._layers.fit(self._h, near)
         else:
             self._layers = gfr_network.Network(self.weights_, self.options, self.block)
             self.gallery_ = self._layers.fit(self._h, near[0])
+        self.report_["chosen"] = gfr_chosen.sentences(self.options, self.report_, self.edges_,
+                                                      getattr(self._layers, "effective", None))
         return self
 
     def transform(self, queries, neighbors=None, alone=False):
@@ -115,7 +132,8 @@ class GFR:
           queries: float [q, d], unit rows.
           neighbors: (ids, similarities) in the gallery as from knn.search, best first, -1 pads. None: searched. Not
             used where there is a metric.
-          alone: treat all queries as without neighbours; they pass through the same weights.
+          alone: treat all queries as without neighbours, as the option queries "alone" does; they pass through the
+            same weights.
         """
         if self.gallery_ is None:
             raise InputError("GFR has no gallery yet; call fit first")
@@ -125,7 +143,7 @@ class GFR:
         h, k = gfr_metric.apply(self.metric_, queries), min(self.options.neighbors, len(self._h))
         if self.edges_ is not None:
             k = max(min(k, len(self._h) - 1), 0)  # as wide as the gallery's lists, which edges compare
-        if alone or k == 0:
+        if alone or self.options.queries == "alone" or k == 0:
             near = gfr_inputs.nobody(len(h), max(k, 1))
         elif neighbors is None or self.metric_ is not None:
             near = knn.search(h, self._h, k)
@@ -141,7 +159,7 @@ class GFR:
             raise InputError("GFR has no weights to save yet; call learn first")
         gfr_file.write(path, self.weights_, self.metric_, self.edges_, {
             "seed": self.seed, "width": self.width_, "options": dataclasses.asdict(self.options),
-            "report": self.report_})
+            "report": {name: value for name, value in self.report_.items() if name != "chosen"}})
 
     @classmethod
     def load(cls, path):
@@ -161,26 +179,24 @@ class GFR:
         return model
 
     def _learn_edges(self, train, labels):
-        if labels is None or np.bincount(labels).max() < 2:
-            self.edges_, self.report_ = gfr_edge_learning.learn_unlabelled(train, self.options, self.seed)
+        if labels is None:
+            self.edges_, self.report_ = gfr_edge_unlabelled.learn(train, self.options, self.seed)
             return
         found = gfr_metric_learning.learn(train, labels, self.options, self.seed)
         self.metric_ = found.metric
         self.edges_, report = gfr_edge_learning.learn(found.galleries, self.options, self.seed)
         self.report_ = dict(found.report, **report)
 
-    def _learn_network(self, train, labels, neighbors):
+    def _learn_network(self, train, labels, neighbors, resume):
         from slim_retrieval.graph import gfr_training  # TensorFlow: only who trains needs it.
         options, report = self.options, {}
         if labels is None:
             options = dataclasses.replace(options, loss="unsupervised")
-        elif options.loss == "unsupervised":
-            labels = None
         elif options.metric == "lda":
             self.metric_, _, report = gfr_metric_learning.learn(train, labels, options, self.seed)
         h = gfr_metric.apply(self.metric_, train)
         near = self._near(h, neighbors)[0]
-        self.weights_, trained = gfr_training.train(h, near, labels, options, self.seed)
+        self.weights_, trained = gfr_training.train(h, near, labels, options, self.seed, resume)
         self.report_ = dict(report, **trained)
 
     def _trained(self, rows, what):

@@ -25,7 +25,7 @@ from scipy import sparse
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import affinity, features, gfr_edge_features, gfr_scorer, query_expansion, signatures
 
-Edges = collections.namedtuple("Edges", "scorer sharpness strength residual")
+Edges = collections.namedtuple("Edges", "scorer sharpness strength residual layers")
 
 
 class EdgeLayers:
@@ -35,12 +35,11 @@ class EdgeLayers:
     its edges are scored, blocks.
 
     Args:
-      learned: Edges.
-      layers: L, at least 1.
+      learned: Edges; its layers are L, at least 1.
     """
 
-    def __init__(self, learned, layers):
-        self.learned, self.layers = learned, layers
+    def __init__(self, learned):
+        self.learned = learned
 
     def fit(self, h, near):
         """Return the gallery's features, float32 [n, width].
@@ -52,11 +51,13 @@ class EdgeLayers:
         self._near, self._start = near, h
         if self.learned.residual and len(h):
             self._start = signatures.signatures(np.asarray(h), *near)
-        matrix = graph(near[0], self.weights(near))
+        weights = self.weights(near)
+        self.effective = np.sum(weights ** (1 / self.learned.sharpness), axis=1)  # neighbours that count, each by p
+        matrix = graph(near[0], weights)
         self._degrees = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
         self._before, last = propagate(affinity.normalised(matrix), self._start, self.learned.strength,
-                                       self.layers)
-        return self._beside(features.normalise_rows(last), h)
+                                       self.learned.layers)
+        return beside(features.normalise_rows(last), h, self.learned.residual)
 
     def transform(self, h, near):
         """Return the queries' features, float32 [q, width]; `near` names their neighbours in the gallery."""
@@ -70,17 +71,19 @@ class EdgeLayers:
         if self.learned.residual:
             start = np.where(near[0][:, :1] >= 0, signatures.of_queries(ids, self._start), np.float32(0))
         result += np.float32(1 - self.learned.strength) * start
-        return self._beside(features.normalise_rows(result), h)
-
-    def _beside(self, y, h):
-        if not self.learned.residual:
-            return y
-        return features.normalise_rows(np.concatenate([y, np.float32(self.learned.residual) * h], axis=1))
+        return beside(features.normalise_rows(result), h, self.learned.residual)
 
     def weights(self, near):
         """Return A of each node and each image in its list, float64 [m, k]; 0 at pads."""
         pairs = gfr_edge_features.features(near, self._near)
         return np.where(near[0] >= 0, gfr_scorer.probability(self.learned.scorer, pairs) ** self.learned.sharpness, 0)
+
+
+def beside(y, h, residual):
+    """Return normalise([y ; residual h]), or y itself where the residual is 0."""
+    if not residual:
+        return y
+    return features.normalise_rows(np.concatenate([y, np.float32(residual) * h], axis=1))
 
 
 def graph(ids, weights):
@@ -96,9 +99,15 @@ def propagate(matrix, h, strength, layers):
     """Return (y_{L-1}, y_L), float32 [n, r] each, not normalised; h itself may be the first of them."""
     before, last = h, np.asarray(h, np.float32)
     for _ in progress(range(layers), what="GFR: propagating", unit="layer"):
-        before, last = last, np.empty(h.shape, np.float32)
-        for start, stop in features.blocks(*h.shape):
-            last[start:stop] = matrix[start:stop] @ before
-            last[start:stop] *= np.float32(strength)
-            last[start:stop] += np.float32(1 - strength) * h[start:stop]
+        before, last = last, step(matrix, h, last, strength)
     return before, last
+
+
+def step(matrix, h, before, strength):
+    """Return y_l of y_{l-1}, a new float32 [n, r]."""
+    last = np.empty(h.shape, np.float32)
+    for start, stop in features.blocks(*h.shape):
+        last[start:stop] = matrix[start:stop] @ before
+        last[start:stop] *= np.float32(strength)
+        last[start:stop] += np.float32(1 - strength) * h[start:stop]
+    return last

@@ -1,13 +1,9 @@
-"""How GFR's layers `edge` learn their edges, from labels or without any.
+"""How GFR's layers `edge` learn their edges from labels; without labels: gfr_edge_unlabelled.py.
 
-With labels: pairs of neighbours among images of held-out classes (gfr_metric_learning.Found) are told apart, and
-sharpness and strength of the propagation are those with the best mAP there; strength 0 leaves the features as the
-metric made them, so that edges that do not help are not used.
-
-Without labels: the dimensions are cut into two random halves, two views. Two images are taken for one thing if they
-are mutual neighbours in one view, and the edges learn to tell that from the other view: an error would have to be made
-twice to be believed. Sharpness and strength stay fixed, and signatures are propagated instead of features: across
-fourteen sets, that is what brings it level with automatic CFA.
+Pairs of neighbours among images of held-out classes (gfr_metric_learning.Found) are told apart, and sharpness and
+strength of the propagation, then its depth, are those with the best mAP there; a gallery is judged with edges that
+were learned on the others. Where the best is not ahead by more than chance explains (gfr_validation.ahead) the strength
+is 0: features stay as the metric made them.
 """
 import itertools
 
@@ -17,71 +13,47 @@ from slim_retrieval.graph import affinity, gfr_edge, gfr_edge_features, gfr_scor
 from slim_retrieval.graph import features as unit
 
 PROPAGATIONS = list(itertools.product([1.0, 2.0, 4.0], [0.8, 0.9, 0.97]))  # sharpness, strength
-UNLABELLED = (2.0, 0.9, 0.5)  # the same and residual; a strength of 0.97 gains where classes are large and harms pairs
+LAYERS = 16  # where none are given; while the rest is chosen, too
+# One of these instead, where it is ahead. Fewer sit ill with queries that are not in the graph: the feature of their
+# neighbours that they take is one layer behind, which matters while layers still differ.
+DEPTHS = [4, 8, 16, 32]
 MOST_PAIRS = 200000
-MOST_IMAGES = 20000
-STRICT = 8  # mutual neighbours among so many are one thing
-FEWEST_IMAGES = 20
-OFF = gfr_edge.Edges(gfr_scorer.Scorer(np.zeros(gfr_edge_features.COUNT), 0.0), 1.0, 0.0, 0.0)
+OFF = gfr_edge.Edges(gfr_scorer.Scorer(np.zeros(gfr_edge_features.COUNT), 0.0), 1.0, 0.0, 0.0, 1)
 
 
 def learn(galleries, options, seed):
     """Return (Edges, report).
 
     Args:
-      galleries: [(h float32 [n, r] with unit rows, labels int [n])]; neighbours are looked for within each.
-      options: GFRConfig, resolved: neighbors, layers.
+      galleries: [(h float32 [n, r] with unit rows, labels int [n])], neighbours are looked for within each. One
+        alone teaches nothing that could be judged.
+      options: GFRConfig, resolved: neighbors, layers (0: chosen).
       seed: int; of the pairs that are drawn where there are more than MOST_PAIRS in a gallery.
     """
     lists = [knn.neighbors(h, min(options.neighbors, len(h) - 1)) for h, _ in galleries]
-    pairs = [_flat(gfr_edge_features.features(near, near)) for near in lists]
+    pairs = [flat(gfr_edge_features.features(near, near)) for near in lists]
     positive = [(of[near[0]] == of[:, None]).ravel() for near, (_, of) in zip(lists, galleries)]
-    scorer = _fit(pairs, positive, np.random.RandomState([seed, 13]))
-    scores = {(1.0, 0.0): gfr_validation.score(galleries)}
-    for sharpness, strength in PROPAGATIONS if scorer else []:
-        moved = [(_propagated(near, rows, h, gfr_edge.Edges(scorer, sharpness, strength, 0.0), options.layers), of)
-                 for near, rows, (h, of) in zip(lists, pairs, galleries)]
-        scores[sharpness, strength] = gfr_validation.score(moved)
-    best = max(scores, key=scores.get)
-    report = {"sharpness": best[0], "strength": best[1], "propagated": scores[best]}
-    return gfr_edge.Edges(scorer or OFF.scorer, *best, residual=0.0), report
+    plain = gfr_validation.judge(galleries)
+    edges, judged = OFF, plain
+    scorers = [fit(_without(i, pairs), _without(i, positive), np.random.RandomState([seed, 13, i]))
+               for i in range(len(galleries))] if len(galleries) > 1 else [None]
+    if None not in scorers:
+        weighted = [(near[0], gfr_scorer.probability(scorer, rows).reshape(near[0].shape), h, labels)
+                    for scorer, near, rows, (h, labels) in zip(scorers, lists, pairs, galleries)]
+        found, judged = _choose(weighted, options.layers)
+        scorer = fit(pairs, positive, np.random.RandomState([seed, 13]))
+        edges = gfr_edge.Edges(scorer, *found[:2], residual=0.0, layers=found[2])
+        if not gfr_validation.ahead(judged, plain):
+            edges, judged = OFF, plain
+    return edges, dict(zip(edges._fields[1:], edges[1:]), propagated=gfr_validation.mean(judged))
 
 
-def learn_unlabelled(gallery, options, seed):
-    """Return (Edges, report) learned from features [n, d] alone, which may be memory-mapped; MOST_IMAGES at most."""
-    random = np.random.RandomState([seed, 12])
-    n, d = gallery.shape
-    if n < FEWEST_IMAGES or d < 2:
-        return OFF, {"note": "too small to learn edges from: features stay as they are"}
-    rows, order = np.sort(random.permutation(n)[:MOST_IMAGES]), random.permutation(d)
-    views = [unit.normalise_rows(np.array(gallery[rows][:, order[half::2]], np.float32)) for half in (0, 1)]
-    lists = [knn.neighbors(view, min(options.neighbors, len(rows) - 1)) for view in views]
-    some = np.sort(random.permutation(len(rows))[:max(1, MOST_PAIRS // lists[0][0].shape[1])])
-    pairs = [_flat(gfr_edge_features.features((near[0][some], near[1][some]), near)) for near in lists]
-    positive = [mutual(other[0], some, near[0][some]).ravel() for near, other in zip(lists, lists[::-1])]
-    scorer = _fit(pairs, positive, random)
-    if scorer is None:
-        return OFF, {"note": "the two views agree on every pair or on none: features stay as they are"}
-    share = round(float(np.mean(np.concatenate(positive))), 4)
-    return gfr_edge.Edges(scorer, *UNLABELLED), {"images": len(rows), "positive_pairs": share}
-
-
-def mutual(ids, rows, candidates):
-    """Return whether each row and each of its candidates, int [m, k], are among each other's STRICT nearest.
+def fit(pairs, positive, random):
+    """Return the Scorer of pairs' features and whether each is positive, or None where all are or none is.
 
     Args:
-      ids: int [n, K], nearest first.
-      rows: int [m].
-      candidates: int [m, k].
+      pairs: [float [p, COUNT]]; positive: [bool [p]]; of each MOST_PAIRS at most are drawn.
     """
-    nearest = ids[:, :STRICT]
-    forth = (nearest[rows][:, None, :] == candidates[:, :, None]).any(axis=2)
-    back = (nearest[candidates] == rows[:, None, None]).any(axis=2)
-    return forth & back
-
-
-def _fit(pairs, positive, random):
-    """Return the Scorer, or None where all pairs are positive or none is."""
     share = np.mean(np.concatenate(positive))
     if share in (0, 1):
         return None
@@ -90,11 +62,35 @@ def _fit(pairs, positive, random):
                           np.concatenate([values[kept] for values, kept in zip(positive, some)]))
 
 
-def _propagated(near, pairs, h, learned, layers):
-    weights = gfr_scorer.probability(learned.scorer, pairs).reshape(near[0].shape) ** learned.sharpness
-    matrix = affinity.normalised(gfr_edge.graph(near[0], weights))
-    return unit.normalise_rows(gfr_edge.propagate(matrix, h, learned.strength, layers)[1])
+def _without(i, values):
+    return values[:i] + values[i + 1:]
 
 
-def _flat(pairs):
+def flat(pairs):
+    """Return features [m, k, COUNT] as [m k, COUNT]."""
     return pairs.reshape(-1, pairs.shape[2])
+
+
+def _choose(weighted, given):
+    """Return ((sharpness, strength, layers), judged) of the best; `given` layers or the best number."""
+    layers, scores = given or LAYERS, {}
+    for sharpness, strength in PROPAGATIONS:
+        scores.update(_judged(weighted, sharpness, strength, [layers]))
+    best = max(scores, key=lambda key: gfr_validation.mean(scores[key]))
+    if not given:
+        scores = _judged(weighted, best[0], best[1], DEPTHS)
+        best = gfr_validation.best(scores, base=best)
+    return best, scores[best]
+
+
+def _judged(weighted, sharpness, strength, depths):
+    """Return {(sharpness, strength, depth): what gfr_validation.judge gives} for rising depths, in one propagation."""
+    judged = {(sharpness, strength, depth): [] for depth in depths}
+    for ids, probability, h, labels in weighted:
+        matrix, y = affinity.normalised(gfr_edge.graph(ids, probability ** sharpness)), h
+        for depth in range(1, depths[-1] + 1):
+            y = gfr_edge.step(matrix, h, y, strength)
+            if depth in depths:
+                moved = [(unit.normalise_rows(y.copy()), labels)]
+                judged[sharpness, strength, depth] += gfr_validation.judge(moved)
+    return judged

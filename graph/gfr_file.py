@@ -2,9 +2,11 @@
 
     network layers        P0, W0, P1, ...: name and layer, see gfr_layers.shapes
     mean, matrix          the metric, where there is one
-    scorer, propagation   layers edge: weights and, last, bias of gfr_scorer.Scorer; sharpness, strength and residual
+    scorer, propagation   layers edge: weights and, last, bias of gfr_scorer.Scorer; what else
+                          gfr_edge.Edges holds
 
-Format 1 held layers sage alone and named no kind of layer; it is still read.
+Format 1 held layers sage alone and named no kind of layer; format 2 had the layers of edge in its options alone. Both
+are still read.
 """
 import json
 import os
@@ -16,7 +18,8 @@ from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import gfr_edge, gfr_edge_features, gfr_layers, gfr_metric, gfr_scorer
 
-FORMAT = 2
+FORMAT = 3
+READ = (1, 2, FORMAT)
 KEYS = ["seed", "width", "options", "report"]
 FIRST_FORMAT = {"layer": "sage"}  # what its options leave unsaid
 
@@ -53,15 +56,17 @@ def read(path):
             arrays = {name: stored[name] for name in stored.files}
         meta = json.loads(str(arrays.pop("meta")))
         found = meta["format"]
-        if found in (1, FORMAT):
+        if found in READ:
             meta = {key: meta[key] for key in KEYS}
         if found == 1:
             meta["options"] = dict(FIRST_FORMAT, **meta["options"])
+        if found == 2 and "propagation" in arrays:
+            arrays["propagation"] = np.append(arrays["propagation"], meta["options"]["layers"])
     # np.load gives a bare array (no context manager, no .files) for an .npy file.
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError("{} is not a file that GFR.save wrote ({}: {}); train again".format(
             path, type(error).__name__, error)) from error
-    if found not in (1, FORMAT):
+    if found not in READ:
         raise InputError("{} has format {}, this version reads {}; train again".format(path, found, FORMAT))
     return arrays, meta
 
@@ -81,8 +86,9 @@ def weights(path, arrays, width, options):
         width = rank
     if options.layer == "edge":
         scorer = _array(path, arrays, "scorer", (gfr_edge_features.COUNT + 1,), np.float64)
-        propagation = _array(path, arrays, "propagation", (3,), np.float64)
-        edges = gfr_edge.Edges(gfr_scorer.Scorer(scorer[:-1], float(scorer[-1])), *map(float, propagation))
+        propagation = _array(path, arrays, "propagation", (4,), np.float64)
+        edges = gfr_edge.Edges(gfr_scorer.Scorer(scorer[:-1], float(scorer[-1])), *map(float, propagation[:3]),
+                               layers=int(propagation[3]))
     else:
         network = [{name: _array(path, arrays, name + str(i), shape) for name, shape in layer.items()}
                    for i, layer in enumerate(gfr_layers.shapes(width, options))]

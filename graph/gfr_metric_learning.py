@@ -6,13 +6,13 @@ images of classes that a metric has seen look tidier than those of any new class
     1. none, or the discriminant of the strength with the best mAP on held-out classes;
     2. `metric: trained`: as many epochs of a ranking loss from there as help on held-out classes, perhaps none.
 
-Then the same is done with all classes.
+Each must be ahead by more than chance explains (gfr_validation.ahead). Then the same is done with all classes.
 """
 import collections
 
 import numpy as np
 
-from slim_retrieval.graph import gfr_metric, gfr_validation
+from slim_retrieval.graph import gfr_metric, gfr_metric_descent, gfr_validation
 
 STRENGTHS = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0]  # of the discriminant's shrinkage
 
@@ -29,30 +29,31 @@ def learn(train, labels, options, seed):
       options: GFRConfig, resolved: metric, and for `trained` the settings of the training.
       seed: int; of the halves, and of the batches.
 
-    Too few classes to hold any out: no metric, and `galleries` holds train features of the classes that have two.
+    Too few classes to hold any out: no metric, and `galleries` are two halves of the images of classes that have two.
     """
     folds = gfr_validation.folds(labels, seed)
     if not folds:
-        several = np.flatnonzero(np.bincount(labels)[labels] > 1)
-        rows = gfr_validation.subset(labels, several, np.random.RandomState([seed, 14]))
-        galleries = [(np.asarray(train[rows]), labels[rows])]
-        return Found(None, galleries, {"held_out": False, "plain": gfr_validation.score(galleries)})
+        galleries = [(np.asarray(train[rows]), labels[rows]) for rows in gfr_validation.halves(labels, seed)]
+        plain = gfr_validation.judge(galleries)
+        return Found(None, galleries, {"held_out": False, "plain": gfr_validation.mean(plain)})
     held = [(np.asarray(train[judged]), labels[judged]) for _, judged in folds]
-    report = {"held_out": True, "judged": [len(rows) for rows, _ in held], "plain": gfr_validation.score(held)}
+    plain = gfr_validation.judge(held)
+    report = {"held_out": True, "judged": [len(rows) for rows, _ in held], "plain": gfr_validation.mean(plain)}
     if options.metric == "none":
         return Found(None, held, report)
-    return _choose_strength(train, labels, folds, held, options, seed, report)
+    return _choose_strength(train, labels, folds, (held, plain), options, seed, report)
 
 
-def _choose_strength(train, labels, folds, held, options, seed, report):
+def _choose_strength(train, labels, folds, judged, options, seed, report):
+    held, plain = judged
     halves = [gfr_metric.moments(train, labels, np.isin(np.arange(len(labels)), rows)) for rows, _ in folds]
-    scores = {0.0: report["plain"]}
+    scores = {0.0: plain}
     # V alone, without R, which decides no more than which directions are dropped and costs as much again.
     for strength, *tried in zip(STRENGTHS, *(gfr_metric.whitenings(half, STRENGTHS) for half in halves)):
         metrics = [gfr_metric.scaled(half.mean, whitening) for half, whitening in zip(halves, tried)]
-        scores[strength] = gfr_validation.score(_moved(metrics, held))
-    best = max(scores, key=scores.get)
-    report.update(metric_strength=best, metric=scores[best])
+        scores[strength] = gfr_validation.judge(_moved(metrics, held))
+    best = gfr_validation.best(scores, base=0.0)
+    report.update(metric_strength=best, metric=gfr_validation.mean(scores[best]))
     if best == 0:
         return Found(None, held, report)
     metric = gfr_metric.discriminant(gfr_metric.moments(train, labels), best)
@@ -63,14 +64,13 @@ def _choose_strength(train, labels, folds, held, options, seed, report):
 
 
 def _choose_epochs(train, labels, folds, held, starts, options, seed, report):
-    from slim_retrieval.graph import gfr_metric_training  # TensorFlow: only who trains needs it.
-    paths = [gfr_metric_training.refine(train, labels, rows, start, options, options.epochs, seed)
+    paths = [gfr_metric_descent.refine(train, labels, rows, start, options, options.epochs, seed)
              for (rows, _), start in zip(folds, starts[0])]
     galleries = [_moved(metrics, held) for metrics in zip(*paths)]
-    scores = [gfr_validation.score(of) for of in galleries]
-    epochs = int(np.argmax(scores))
-    report.update(metric_epochs=epochs, metric=scores[epochs], metric_by_epoch=[round(score, 4) for score in scores])
-    metric = gfr_metric_training.refine(train, labels, np.arange(len(labels)), starts[1], options, epochs, seed)[-1]
+    scores = dict(enumerate(gfr_validation.judge(of) for of in galleries))
+    epochs, path = gfr_validation.best(scores, base=0), [round(gfr_validation.mean(of), 4) for of in scores.values()]
+    report.update(metric_epochs=epochs, metric=path[epochs], metric_by_epoch=path)
+    metric = gfr_metric_descent.refine(train, labels, np.arange(len(labels)), starts[1], options, epochs, seed)[-1]
     return Found(metric, galleries[epochs], report)
 
 

@@ -4,9 +4,10 @@ import dataclasses
 from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.common.method_schema import GFRConfig
 
-# What 0 or "auto" stands for. `sage` is the published baseline, with its training as published.
+# What 0 or "auto" stands for. `sage` is the published baseline, with its training as published; the layers of edge are
+# chosen where they are learned.
 AUTOMATIC = {
-    "edge": {"layers": 16, "neighbors": 40, "metric": "trained", "loss": "batch", "epochs": 20},
+    "edge": {"neighbors": 40, "metric": "trained", "loss": "batch", "epochs": 20},
     "sage": {"layers": 1, "neighbors": 10, "metric": "none", "loss": "class", "epochs": 70},
     "gat": {"layers": 2, "neighbors": 10, "metric": "lda", "loss": "batch", "epochs": 4},
     "appnp": {"layers": 8, "neighbors": 10, "metric": "lda", "loss": "batch", "epochs": 4},

@@ -2,22 +2,24 @@
 
 Losses: gfr_losses_training.py. Layers: gfr_layers_training.py. What a step feeds and costs: gfr_batches.py.
 """
+import dataclasses
 import time
 import warnings
 
 import numpy as np
 
-from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common import files
+from slim_retrieval.common.errors import lookup
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import gfr_batches, gfr_layers
+from slim_retrieval.graph import gfr_batches, gfr_layers, gfr_metric_descent, gfr_resume
 from slim_retrieval.graph.gfr_layers_training import forward
 from slim_retrieval.graph.gfr_losses_training import LOSSES
 
 FACTORS = [1.0, 0.5, 0.1]
 
 
-def train(features, near, labels, options, seed):
+def train(features, near, labels, options, seed, resume=None):
     """Train a network's weights.
 
     Args:
@@ -26,10 +28,11 @@ def train(features, near, labels, options, seed):
       labels: int [n], 0 to classes - 1; None for the loss unsupervised.
       options: GFRConfig, resolved.
       seed: int; the same seed gives the same weights on a CPU.
+      resume: file to write after each epoch and to go on from, or None. Deleted at the end.
 
     Returns:
       ([{name: float32 array}], report dict: loss over the last epoch, train_accuracy where the loss classifies, epochs,
-      seconds).
+      seconds, those before a stop included, and seconds_before, those).
     """
     began = time.perf_counter()
     sampler = gfr_batches.Pairs(near, seed) if labels is None else gfr_batches.Sampler(labels, seed)
@@ -39,10 +42,15 @@ def train(features, near, labels, options, seed):
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             feeder = _Feeder(model, features, near, sampler.labels, options, seed)
-            report = _epochs(session, model, sampler, feeder, options)
+            store = _Store(resume, session, began, files.digest(
+                dataclasses.asdict(options), seed, list(features.shape), near, np.asarray(sampler.labels)))
+            report = _epochs(session, model, sampler, feeder, options, store)
             weights = session.run(model.weights)
-    return weights, dict(report, loss_name=options.loss, epochs=int(options.epochs),
-                         seconds=time.perf_counter() - began)
+    if resume:
+        files.remove(resume)
+    before = store.seconds_before
+    return weights, dict(report, loss_name=options.loss, epochs=int(options.epochs), seconds_before=before,
+                         seconds=time.perf_counter() - began + before)
 
 
 def learning_rate(epoch, options):
@@ -53,7 +61,7 @@ def learning_rate(epoch, options):
 
 
 class Model:
-    """What a network and a metric share in training: placeholders, the loss on their features, its train op."""
+    """Placeholders, the loss on features that are made of `rows`, and its train op."""
 
     def __init__(self, width):
         self.rows = tf.placeholder(tf.float32, [None, width])
@@ -70,8 +78,7 @@ class Model:
         self.step = minimise(self.loss, self.rate, options.weight_decay)
 
     def _classify(self, classes, width, seed):
-        bound = width ** -0.5  # PyTorch's Linear
-        start = np.random.RandomState([seed, 1]).uniform(-bound, bound, (width + 1, classes)).astype(np.float32)
+        start = gfr_metric_descent.first_head(width, classes, seed)
         return tf.matmul(tf.nn.relu(self.features), tf.Variable(start[:-1])) + tf.Variable(start[-1])
 
     def entropy(self, part):
@@ -114,6 +121,28 @@ class _Feeder:
         return feed
 
 
+class _Store:
+    """Keeps all variables, Adam's slots among them, after each epoch, where there is a file for them."""
+
+    def __init__(self, path, session, began, key):
+        self.path, self.session, self.began, self.key = path, session, began, key
+        self.done, self.report, self.seconds_before = 0, {}, 0.0
+        state = gfr_resume.read(path, key)
+        if state is not None:
+            for variable, value in zip(tf.global_variables(), state.values):
+                variable.load(value, session)
+            self.done, self.report, self.seconds_before = state.epoch, state.report, state.seconds
+            print("  going on after epoch {} of a training that was stopped".format(self.done), flush=True)
+
+    def keep(self, done, report):
+        """Write the state after `done` epochs."""
+        self.done, self.report = done, report
+        if self.path:
+            gfr_resume.write(self.path, self.key, gfr_resume.State(
+                done, self.session.run(tf.global_variables()), report,
+                time.perf_counter() - self.began + self.seconds_before))
+
+
 def minimise(loss, rate, weight_decay):
     """Return Adam's train op over all variables, `weight_decay` times the weight added to each gradient.
 
@@ -129,11 +158,12 @@ def minimise(loss, rate, weight_decay):
     return tf.train.AdamOptimizer(rate, epsilon=1e-8).apply_gradients(zip(tf.tuple(decayed), [v for _, v in pairs]))
 
 
-def _epochs(session, model, sampler, feeder, options):
-    """Run all epochs; return the report of the last one."""
+def _epochs(session, model, sampler, feeder, options, store):
+    """Run the epochs that are not done yet; return the report of the last one."""
     n, size = len(sampler.labels), int(options.batch_size)
-    with progress(total=-(-n // size) * options.epochs, what="training GFR", unit="step") as bar:
-        for epoch in range(options.epochs):
+    steps = -(-n // size)
+    with progress(total=steps * options.epochs, what="training GFR", unit="step", initial=steps * store.done) as bar:
+        for epoch in range(store.done, options.epochs):
             ids, valid = sampler.epoch(epoch, model.roles)
             rate, sums = learning_rate(epoch, options), np.zeros(2)
             feeder.start(epoch)
@@ -141,16 +171,12 @@ def _epochs(session, model, sampler, feeder, options):
                 batch = slice(first, first + size)
                 _, loss, correct = session.run([model.step, model.loss, model.correct],
                                                feeder.feed(ids[:, batch], valid[batch], rate))
-                check_loss(loss, epoch, options.epochs, options)
+                gfr_metric_descent.check_loss(loss, epoch, options.epochs, options)
                 sums += np.array([loss, correct]) * len(valid[batch])
                 bar.set_postfix(loss="{:.4f}".format(loss), refresh=False)
                 bar.update()
-    loss, accuracy = (float(value) for value in sums / n)
-    return {"loss": loss, "train_accuracy": accuracy} if model.logits is not None else {"loss": loss}
+            loss, accuracy = (float(value) for value in sums / n)
+            store.keep(epoch + 1, dict({"loss": loss}, **({} if model.logits is None else
+                                                          {"train_accuracy": accuracy})))
+    return store.report
 
-
-def check_loss(loss, epoch, epochs, options):
-    """Raise InputError unless the loss is a number."""
-    if not np.isfinite(loss):
-        raise InputError("GFR's loss became {} in epoch {} of {} with learning rate {}; use a lower one".format(
-            loss, epoch + 1, epochs, options.learning_rate))

@@ -4,11 +4,11 @@ An estimator has fit(gallery, neighbors=None, labels=None) -> self, needed_neigh
 and one of two ways to answer queries:
   features: gallery_ and transform(queries); search is then plain nearest neighbours;
   ranking: rank(queries, k) and rank_gallery(k), for methods that only re-order.
-A method that learns also has learn(train_features, train_labels, neighbors=None) and save(path).
+A method that learns also has learn(train_features, train_labels, neighbors=None, resume=None), where labels may be
+None, save(path), and a version.
 """
 import dataclasses
 
-from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph.aqe import AQE
 from slim_retrieval.graph.cas import CAS
 from slim_retrieval.graph.cfa import CFA
@@ -34,10 +34,12 @@ def _cfa(section, seed):
 
 
 def _gfr(section, seed):
-    """Trained weights from section["checkpoint"], or an untrained estimator."""
+    """Trained weights from section["checkpoint"], with its say about queries, or an untrained estimator."""
     from slim_retrieval.graph.gfr import GFR  # here: the other methods need none of it
     if section.get("checkpoint"):
-        return GFR.load(section["checkpoint"])
+        model = GFR.load(section["checkpoint"])
+        model.options.queries = section.get("queries", model.options.queries)
+        return model
     return GFR(seed=seed, **section)
 
 
@@ -59,21 +61,13 @@ METHODS = {
     "superglobal": lambda section, seed: SuperGlobal(**section),
 }
 
-# Methods that are trained on labelled features unless a checkpoint is given.
+# Methods that learn unless a checkpoint is given: from labelled train features, or from the gallery.
 LEARNED = {"gfr"}
 
 
 def needs_training(name, section):
     """Return whether the method has to learn before it can be used."""
     return name in LEARNED and not section.get("checkpoint")
-
-
-def check_training(name, section, train, labels):
-    """Raise InputError when a method that has to learn has nothing to learn from."""
-    if needs_training(name, section) and (train is None or labels is None):
-        raise InputError("{0} must be trained on labelled features and there are {1}; give --train F.npy and "
-                         "--train_labels L.csv, a run with a train split, or --{0}.checkpoint FILE.npz".format(
-                             name, "none" if train is None else "no labels"))
 
 
 def parameters(estimator, section):

@@ -2,11 +2,9 @@
 import os
 import time
 
-import numpy as np
-
 from slim_retrieval.common import files, machine
 from slim_retrieval.common.errors import lookup
-from slim_retrieval.graph import features, knn, methods, ranking
+from slim_retrieval.graph import features, knn, learned, methods, ranking
 
 
 def retrieve(name, config, query, gallery, train=None, folder=".", side=None, edges=None):
@@ -16,7 +14,7 @@ def retrieve(name, config, query, gallery, train=None, folder=".", side=None, ed
       name: a method in methods.METHODS.
       config: the checked configuration as nested dicts.
       query, gallery: sources.Source.
-      train: sources.Source with labels for a method that learns, or None.
+      train: sources.Source with labels for a method that learns; None: it learns from the gallery, without labels.
       side: side_information.Side about the gallery, or None.
       edges: (query, gallery), sources.Source of the features that make the edges instead, or None.
       folder: graphs are kept in its graph/, trained weights in its <method>/ by a hash of what they depend on.
@@ -27,20 +25,17 @@ def retrieve(name, config, query, gallery, train=None, folder=".", side=None, ed
         was reused (`graph_reused`), so that methods stay comparable.
 
     Raises:
-      InputError: unknown method, widths that differ, nothing to learn from.
+      InputError: unknown method, widths that differ.
     """
     make = lookup(methods.METHODS, name, "method")
     features.check_same_width(query.features, gallery.features)
     section, seed = dict(config.get(name, {})), config["run"]["seed"]
-    labels = None if train is None else train.labels
-    methods.check_training(name, section, train, labels)
-    estimator, stages = make(section, seed), _Stages()
+    estimator, stages, teacher = make(section, seed), _Stages(), None
     if methods.needs_training(name, section):
-        features.check_same_width(train.features, gallery.features, "train")
-        near = _graph(estimator, train, config, folder, stages, "train_graph")
-        with stages("learn"):
-            estimator.learn(train.features, np.unique(labels, return_inverse=True)[1], near)
-        section["checkpoint"] = _save(estimator, name, section, seed, train, folder)
+        teacher = learned.teacher(name, train, gallery)
+        estimator, section["checkpoint"] = learned.learned(
+            name, estimator, section, seed, teacher, folder, stages,
+            lambda: _graph(estimator, teacher, config, folder, stages, "train_graph"))
     near = _graph(estimator, edges[1] if edges else gallery, config, folder, stages, "graph")
     to_fit, to_ask = _edge_arguments(side, edges)
     with stages("fit"):
@@ -50,7 +45,7 @@ def retrieve(name, config, query, gallery, train=None, folder=".", side=None, ed
     k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
     k = min(k, len(gallery.features))
     ranks = _rank(estimator, query.features, k, config["retrieval"]["block"], stages, to_ask)
-    return ranks, _record(name, section, seed, query, gallery, ranks, stages, estimator)
+    return ranks, _record(name, section, seed, (query, gallery, teacher), ranks, stages, estimator)
 
 
 def _edge_arguments(side, edges):
@@ -100,18 +95,14 @@ def _graph(estimator, source, config, folder, stages, stage):
     return ids, similarities
 
 
-def _save(estimator, name, section, seed, train, folder):
-    """Save the trained weights under a hash of what they depend on; return the path."""
-    path = os.path.join(folder, name, files.digest(section, seed, train.key, list(map(str, train.labels))) + ".npz")
-    estimator.save(path)
-    print("  trained weights: {}".format(path), flush=True)
-    return path
-
-
-def _record(name, section, seed, query, gallery, ranks, stages, estimator):
+def _record(name, section, seed, read, ranks, stages, estimator):
+    query, gallery, teacher = read
+    hashes = {"query": query.features_hash, "gallery": gallery.features_hash}
+    if teacher is not None:
+        hashes["learned_from"] = teacher.features_hash
     return {"method": name, "parameters": methods.parameters(estimator, section), "seed": seed, "k": ranks.shape[1],
             "num_queries": len(query.features), "num_gallery": len(gallery.features),
-            "features_hash": {"query": query.features_hash, "gallery": gallery.features_hash},
+            "features_hash": hashes,
             "seconds": stages.total, "stage_seconds": dict(stages.seconds), "graph_reused": stages.reused,
             "peak_memory_mb": machine.peak_memory_mb(), "versions": machine.versions(),
             "report": getattr(estimator, "report_", {}), "written": time.strftime("%Y-%m-%d %H:%M:%S")}

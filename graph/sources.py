@@ -46,6 +46,15 @@ def has_split(run, split):
     return os.path.isfile(os.path.join(run, "features", split, "features.npy"))
 
 
+def has_labels(run, split):
+    """Return whether this split of the run has an index.csv with the column label."""
+    path = os.path.join(run, "features", split, "index.csv")
+    if not os.path.isfile(path):
+        return False
+    with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+        return "label" in next(csv.reader(stream), [])
+
+
 def from_validation(run, share, seed):
     """Return the Sources (query, gallery) that the validation split of a run is cut into."""
     if not has_split(run, "validation"):

@@ -111,29 +111,6 @@ def test_validation_ranks_within_the_validation_split(tmp_path, monkeypatch):
     assert not (run / "rankings").exists()
 
 
-@pytest.mark.parametrize("layer, stages", [("sage", {"train_graph", "graph"}), ("edge", set())])
-def test_gfr_is_trained_on_the_run_and_its_weights_serve_again(tmp_path, monkeypatch, layer, stages):
-    """The layer edge searches its own neighbours, behind the metric that it learned."""
-    run = write_run(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    retrieve.main(["--method", "gfr", "--gfr.layer", layer])
-    about = files.read_json(str(run / "rankings" / "gfr.json"))
-    assert stages | {"learn", "fit", "search"} <= set(about["stage_seconds"])
-    weights = about["parameters"]["checkpoint"]
-    assert os.path.dirname(weights) == os.path.join("runs", "demo", "gfr") and os.path.exists(weights)
-    retrieve.main(["--method", "gfr", "--gfr.checkpoint", weights, "--name", "again"])
-    again = files.read_json(str(run / "rankings" / "again.json"))
-    assert "learn" not in again["stage_seconds"] and again["parameters"]["epochs"] == 2
-    np.testing.assert_array_equal(np.load(str(run / "rankings" / "again.npy")),
-                                  np.load(str(run / "rankings" / "gfr.npy")))
-
-
-def test_gfr_without_train_features(tmp_path, monkeypatch, capsys):
-    write_run(tmp_path, splits=(("query", 6), ("gallery", 40)))
-    monkeypatch.chdir(tmp_path)
-    assert "gfr must be trained on labelled features and there are none" in fails(["--method", "gfr"], capsys)
-
-
 def test_flags_that_contradict_each_other(tmp_path, capsys):
     flags = write_files(tmp_path)
     assert "missing: --gallery, --output" in fails(["--query", "Q.npy"], capsys)

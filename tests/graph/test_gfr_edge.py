@@ -11,11 +11,11 @@ def unit_rows(n, d, seed=0):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def learned(sharpness=2.0, strength=0.9, residual=0.0):
+def learned(sharpness=2.0, strength=0.9, residual=0.0, layers=3):
     """Edges that like similar pairs."""
     weight = np.zeros(gfr_edge_features.COUNT)
     weight[0], weight[2] = 4.0, -0.5
-    return gfr_edge.Edges(gfr_scorer.Scorer(weight, -1.0), sharpness, strength, residual)
+    return gfr_edge.Edges(gfr_scorer.Scorer(weight, -1.0), sharpness, strength, residual, layers)
 
 
 def dense(x, near, edges):
@@ -37,9 +37,9 @@ def unit(rows):
 
 @pytest.mark.parametrize("layers", [1, 2, 7])
 def test_gallery_and_queries_are_the_textbook_recursion(layers):
-    x, queries, edges = unit_rows(30, 4), unit_rows(5, 4, seed=1), learned()
+    x, queries, edges = unit_rows(30, 4), unit_rows(5, 4, seed=1), learned(layers=layers)
     near, asked = knn.neighbors(x, 6), knn.search(queries, x, 6)
-    model = gfr_edge.EdgeLayers(edges, layers)
+    model = gfr_edge.EdgeLayers(edges)
     gallery = model.fit(x, near)
     A, S, degrees = dense(x, near, edges)
     y = before = x
@@ -58,7 +58,7 @@ def test_gallery_and_queries_are_the_textbook_recursion(layers):
 def test_with_a_residual_signatures_are_propagated_and_the_feature_stands_beside():
     x, queries, edges = unit_rows(30, 4), unit_rows(5, 4, seed=1), learned(residual=0.5)
     near, asked = knn.neighbors(x, 6), knn.search(queries, x, 6)
-    model = gfr_edge.EdgeLayers(edges, 3)
+    model = gfr_edge.EdgeLayers(edges)
     gallery, moved = model.fit(x, near), model.transform(queries, asked)
     start = signatures.signatures(x, *near)
     _, S, _ = dense(x, near, edges)
@@ -70,7 +70,7 @@ def test_with_a_residual_signatures_are_propagated_and_the_feature_stands_beside
     share = 1 / np.sqrt(1.25)
     np.testing.assert_allclose(np.linalg.norm(moved[:, :30], axis=1), share, atol=1e-5)
     np.testing.assert_allclose(moved[:, 30:], 0.5 * share * queries, atol=1e-5)
-    plain = gfr_edge.EdgeLayers(edges._replace(residual=0.0), 3)
+    plain = gfr_edge.EdgeLayers(edges._replace(residual=0.0))
     plain.fit(start, near)
     plain._near = near
     np.testing.assert_allclose(moved[:, :30] / share, plain.transform(start[asked[0][:, 0]], asked), atol=2e-6)
@@ -82,17 +82,17 @@ def test_many_layers_are_the_solution_and_do_not_run_together():
     x, edges = unit_rows(30, 4), learned()
     near = knn.neighbors(x, 6)
     solution = np.linalg.solve(np.eye(30) - 0.9 * dense(x, near, edges)[1], 0.1 * x.astype(np.float64))
-    np.testing.assert_allclose(gfr_edge.EdgeLayers(edges, 200).fit(x, near), unit(solution), atol=1e-5)
+    np.testing.assert_allclose(gfr_edge.EdgeLayers(edges._replace(layers=200)).fit(x, near), unit(solution), atol=1e-5)
     assert np.linalg.matrix_rank(unit(solution), tol=0.1) == 4
 
 
 def test_strength_0_and_no_neighbours_leave_features_as_they_are():
     x, queries = unit_rows(30, 4), unit_rows(5, 4, seed=1)
     near, asked = knn.neighbors(x, 6), knn.search(queries, x, 6)
-    off = gfr_edge.EdgeLayers(learned(strength=0.0), 5)
+    off = gfr_edge.EdgeLayers(learned(strength=0.0))
     np.testing.assert_allclose(off.fit(x, near), x, atol=1e-6)
     np.testing.assert_allclose(off.transform(queries, asked), queries, atol=1e-6)
-    on = gfr_edge.EdgeLayers(learned(), 5)
+    on = gfr_edge.EdgeLayers(learned())
     on.fit(x, near)
     nobody = np.full((5, 6), -1), np.full((5, 6), -1, np.float32)
     np.testing.assert_allclose(on.transform(queries, nobody), queries, atol=1e-6)
@@ -103,7 +103,7 @@ def test_strength_0_and_no_neighbours_leave_features_as_they_are():
 
 def test_a_copy_of_an_image_is_next_to_it():
     x, edges = unit_rows(200, 6), learned()
-    model = gfr_edge.EdgeLayers(edges, 16)
+    model = gfr_edge.EdgeLayers(edges._replace(layers=16))
     gallery = model.fit(x, knn.neighbors(x, 10))
     moved = model.transform(x[:50], knn.search(x[:50], x, 10))
     nearest = np.argmax(moved @ gallery.T, axis=1)

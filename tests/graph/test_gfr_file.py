@@ -42,7 +42,7 @@ def edges():
     model = GFR(seed=3, layers=4, neighbors=5)
     model.width_, model.metric_, model.weights_ = 6, metric(6, 4), []
     weight = np.random.RandomState(0).normal(size=gfr_edge_features.COUNT)
-    model.edges_ = gfr_edge.Edges(gfr_scorer.Scorer(weight, 0.25), 2.0, 0.9, 0.5)
+    model.edges_ = gfr_edge.Edges(gfr_scorer.Scorer(weight, 0.25), 2.0, 0.9, 0.5, 4)
     return model
 
 
@@ -76,6 +76,20 @@ def test_files_of_the_first_format_still_load(tmp_path):
     np.testing.assert_array_equal(loaded.fit(gallery).gallery_, model.fit(gallery).gallery_)
 
 
+def test_edges_of_the_second_format_have_the_layers_of_their_options(tmp_path):
+    path, gallery = str(tmp_path / "gfr.npz"), unit_rows(20, 6)
+
+    def older(arrays, meta):
+        arrays["propagation"] = arrays["propagation"][:3]
+        meta.update(format=2)
+        meta["options"]["layers"] = 7
+    rewrite(path, older, edges())
+    loaded, model = GFR.load(path), edges()
+    assert loaded.edges_.layers == 7
+    model.edges_ = model.edges_._replace(layers=7)
+    np.testing.assert_array_equal(loaded.fit(gallery).gallery_, model.fit(gallery).gallery_)
+
+
 def rewrite(path, change, model):
     """Save a file of GFR with its arrays and meta passed through `change`."""
     model.save(path)
@@ -87,7 +101,7 @@ def rewrite(path, change, model):
 
 
 @pytest.mark.parametrize("change, words", [
-    (lambda arrays, meta: meta.update(format=3), ["format 3", "reads 2"]),
+    (lambda arrays, meta: meta.update(format=4), ["format 4", "reads 3"]),
     (lambda arrays, meta: meta["options"].update(agregate="max"), ["agregate", "did you mean aggregate"]),
     (lambda arrays, meta: meta["options"].update(aggregate="median"), ["median", "max, mean"]),
     (lambda arrays, meta: meta["options"].update(layers=3), ["P2", "none", "(6, 6)"]),
@@ -124,7 +138,7 @@ def test_other_files_are_refused(tmp_path, write):
     (lambda arrays, meta: arrays.pop("scorer"), ["scorer", "none", "({},)".format(gfr_edge_features.COUNT + 1)]),
     (lambda arrays, meta: arrays.pop("mean"), ["mean", "none", "(6,)"]),
     (lambda arrays, meta: meta.update(width=7), ["mean", "(6,)", "(7,)"]),
-    (lambda arrays, meta: arrays.update(propagation=np.ones(2)), ["propagation", "(2,)", "(3,)"]),
+    (lambda arrays, meta: arrays.update(propagation=np.ones(2)), ["propagation", "(2,)", "(4,)"]),
 ])
 def test_files_of_layers_edge_that_contradict_themselves_are_refused(tmp_path, change, words):
     path = str(tmp_path / "gfr.npz")

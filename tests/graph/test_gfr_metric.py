@@ -98,5 +98,5 @@ def test_no_metric_where_it_would_not_help_or_cannot_be_judged():
     perfect = learn(x, np.repeat(np.arange(8), 10))
     assert perfect.metric is None and perfect.report["metric_strength"] == 0 and perfect.report["plain"] == 1
     few = learn(x, np.repeat(np.arange(2), 40))
-    assert few.metric is None and not few.report["held_out"] and len(few.galleries) == 1
+    assert few.metric is None and not few.report["held_out"] and len(few.galleries) == 2
     assert learn(x, np.repeat(np.arange(8), 10), metric="none").metric is None

@@ -5,7 +5,7 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.method_schema import GFRConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import gfr_training, knn
+from slim_retrieval.graph import gfr_metric_descent, gfr_options, gfr_resume, gfr_training, knn
 from slim_retrieval.graph.gfr import GFR
 
 SAGE = {"layer": "sage"}
@@ -127,3 +127,45 @@ def test_bad_training_input_is_refused(fields, labels, words):
         GFR(batch_size=8, **fields).learn(x, labels)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize("fields", [SAGE, dict(SAGE, layers=2, loss="classRank", drop_edge=0.2, sample=5),
+                                    {"layer": "gat", "metric": "none", "loss": "unsupervised"}], ids=str)
+@pytest.mark.parametrize("at", [0, 2, 3])
+def test_a_stopped_training_ends_with_the_same_bits(fields, at, tmp_path, monkeypatch):
+    x, labels = clusters(150, seed=0)
+    options = gfr_options.resolve(dict(fields, epochs=4))
+    near, path = knn.neighbors(x, 10)[0], str(tmp_path / "partial.npz")
+    run = lambda resume, seed=5: gfr_training.train(  # noqa: E731
+        x, near, None if options.loss == "unsupervised" else labels, options, seed, resume)
+    whole, report = run(None)
+    check = gfr_metric_descent.check_loss
+
+    def killed(loss, epoch, *more):
+        if epoch == at:
+            raise KeyboardInterrupt
+        check(loss, epoch, *more)
+    monkeypatch.setattr(gfr_metric_descent, "check_loss", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(path)
+    assert [p.name for p in tmp_path.iterdir()] == (["partial.npz"] if at else [])
+    monkeypatch.setattr(gfr_metric_descent, "check_loss", check)
+    weights, resumed = run(path)
+    for layer, expected in zip(weights, whole):
+        for name in expected:
+            np.testing.assert_array_equal(layer[name], expected[name])
+    assert resumed["loss"] == report["loss"] and (resumed["seconds_before"] > 0) == (at > 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_training_left_behind_is_passed_over(tmp_path, capsys):
+    """Another seed, or a damaged file."""
+    x, labels = clusters(100, seed=0)
+    near, path = knn.neighbors(x, 10)[0], str(tmp_path / "partial.npz")
+    options = gfr_options.resolve(dict(SAGE, epochs=1))
+    whole = gfr_training.train(x, near, labels, options, 5)[0][0]["W"]
+    gfr_resume.write(path, "another", gfr_resume.State(1, [np.zeros(3)], {}, 1.0))
+    np.testing.assert_array_equal(gfr_training.train(x, near, labels, options, 5, path)[0][0]["W"], whole)
+    (tmp_path / "partial.npz").write_bytes(b"PK damaged")
+    np.testing.assert_array_equal(gfr_training.train(x, near, labels, options, 5, path)[0][0]["W"], whole)
+    assert "going on" not in capsys.readouterr().out and not list(tmp_path.iterdir())

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common import method_schema
-from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import cfa, methods, plain
+from slim_retrieval.graph import cfa, gfr, methods, plain
 
 SECTIONS = {"none": {}, "alpha_qe": dataclasses.asdict(method_schema.AlphaQEConfig()),
             "cfa": dataclasses.asdict(method_schema.CFAConfig())}
@@ -48,11 +47,20 @@ def test_the_number_of_neighbours_comes_from_the_settings():
     assert estimator.needed_neighbors(50) == 49
 
 
-def test_a_method_that_learns_needs_features_and_labels():
-    with pytest.raises(InputError, match="gfr must be trained on labelled features and there are none; .*--train F"):
-        methods.check_training("gfr", {"checkpoint": ""}, None, None)
-    with pytest.raises(InputError, match="there are no labels"):
-        methods.check_training("gfr", {"checkpoint": ""}, object(), None)
-    methods.check_training("gfr", {"checkpoint": "w.npz"}, None, None)
-    methods.check_training("cfa", {}, None, None)
-    assert not methods.needs_training("gfr", {"checkpoint": "w.npz"})
+def test_only_gfr_without_a_checkpoint_has_to_learn():
+    assert methods.needs_training("gfr", {"checkpoint": ""})
+    assert not methods.needs_training("gfr", {"checkpoint": "w.npz"}) and not methods.needs_training("cfa", {})
+
+
+def test_a_checkpoint_brings_its_settings_but_what_is_done_with_queries_is_asked_for_now(tmp_path):
+    path, rows = str(tmp_path / "w.npz"), unit_rows(80, 6, 0)
+    gallery = rows + 0.3 * unit_rows(8, 6, 1)[np.arange(80) % 8] * 8
+    gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
+    gfr.GFR(neighbors=5).learn(gallery).save(path)
+    section = dict(dataclasses.asdict(method_schema.GFRConfig(checkpoint=path, neighbors=9)))
+    near, alone = (methods.METHODS["gfr"](dict(section, queries=queries), 0) for queries in ("neighbors", "alone"))
+    assert near.options.neighbors == alone.options.neighbors == 5
+    queries = unit_rows(5, 6, 1)
+    expected = near.fit(gallery).transform(queries, alone=True)
+    np.testing.assert_array_equal(alone.fit(gallery).transform(queries), expected)
+    assert np.abs(near.transform(queries) - expected).max() > 0.01

@@ -58,8 +58,6 @@ def test_inputs_that_do_not_go_together(tmp_path):
         pipeline.retrieve("none", settings(), source(5, 0, 4), source(30, 1), folder=str(tmp_path))
     with pytest.raises(InputError, match="unknown method 'cfs' .did you mean cfa"):
         pipeline.retrieve("cfs", settings(), source(5, 0), source(30, 1), folder=str(tmp_path))
-    with pytest.raises(InputError, match="gfr must be trained"):
-        pipeline.retrieve("gfr", settings(), source(5, 0), source(30, 1), folder=str(tmp_path))
     labelled = source(20, 2, 5)._replace(labels=np.arange(20) % 2)
     with pytest.raises(InputError, match=r"train features have the shape \[20, 5\] and gallery features \[30, 6\]"):
         pipeline.retrieve("gfr", settings(), source(5, 0), source(30, 1), labelled, folder=str(tmp_path))

@@ -1,0 +1,74 @@
+"""What GFR chose and why, one sentence each: made from the report of its training and the gallery at hand."""
+import numpy as np
+
+
+def sentences(options, report, edges, effective):
+    """Return {what: why} for a GFR of layers edge, or of a network.
+
+    Args:
+      options: GFRConfig, resolved.
+      report: dict of the training.
+      edges: gfr_edge.Edges, or None for a network.
+      effective: float [n], the sum of the probabilities of each gallery image's neighbours; None for a network.
+    """
+    chosen = {"training": _training(report)}
+    if "plain" in report:
+        chosen["metric"] = _metric(report)
+    if edges is None:
+        chosen["layers"] = "{} x {}, {} neighbours each, loss {}: as given or the layer's own".format(
+            options.layers, options.layer, options.neighbors, report.get("loss_name", options.loss))
+    elif edges.strength == 0:
+        chosen["propagation"] = "none: " + _why_none(report)
+    else:
+        chosen.update(_propagation(options, report, edges))
+        chosen["neighbors"] = _neighbors(options, effective)
+    return chosen
+
+
+def _training(report):
+    if report.get("labels") and "images" in report:
+        return "from the labels of {:,} images of {:,} classes".format(report["images"], report["classes"])
+    if "agreed" in report:
+        return ("without labels, from {:,} images: two halves of the dimensions teach each other; they agree on {:.0%} "
+                "of their mutual neighbours, chance gives {:.2%}".format(report["images"], report["agreed"],
+                                                                         report["chance"]))
+    return "from labels" if report.get("labels") else "without labels"
+
+
+def _metric(report):
+    if not report["held_out"]:
+        return "none: fewer than four classes have two images, so none can be held out to judge it on"
+    if not report.get("metric_strength"):
+        return "none" + (": no strength is ahead of plain features on held-out classes by more than chance explains"
+                         if "metric_strength" in report else ", as given")
+    epochs = report.get("metric_epochs")
+    return "strength {:g}{}: mAP on held-out classes {:.3f}, plain {:.3f}".format(
+        report["metric_strength"], "" if epochs is None else ", then {} epochs of the ranking loss".format(epochs),
+        report["metric"], report["plain"])
+
+
+def _why_none(report):
+    if "note" in report:
+        return report["note"]
+    return "no edges are ahead on held-out classes by more than chance explains"
+
+
+def _propagation(options, report, edges):
+    if "propagated" in report:
+        before = report.get("metric", report["plain"])
+        where = "held-out classes" if report["held_out"] else "the train classes"
+        why = "mAP on {} {:.3f}, without propagation {:.3f}".format(where, report["propagated"], before)
+        return {"sharpness": "{:g} and strength {:g}: {}".format(edges.sharpness, edges.strength, why),
+                "layers": "{}{}".format(edges.layers, ", as given" if options.layers else
+                                        ": 16, or another depth that is ahead of it there")}
+    return {"sharpness": "{:g} and strength {:g}: fixed, there are no labels to judge by".format(
+                edges.sharpness, edges.strength),
+            "layers": "{}: {}".format(edges.layers, "as given" if options.layers else
+                                      "each starts again from the input, so more change little"),
+            "residual": "{:g}: what the graph cannot tell, the feature still tells".format(edges.residual)}
+
+
+def _neighbors(options, effective):
+    low, middle, high = np.percentile(effective, [10, 50, 90]) if len(effective) else (0, 0, 0)
+    return ("{} looked at, of which {:.1f} count for the median image ({:.1f} to {:.1f} for eight in ten): the edge "
+            "network weighs each".format(min(options.neighbors, len(effective) - 1), middle, low, high))
