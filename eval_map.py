@@ -4,7 +4,8 @@ import os
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import files, runs
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.evaluation import caption, ground_truth, report, run_results, table
+from slim_retrieval.evaluation import caption, landmarks, protocols, report, run_results, scoring, table, tables
+from slim_retrieval.evaluation.binding import add_distractors, bind
 
 EXAMPLES = """examples:
   python eval_map.py                                     every ranking of the newest run
@@ -21,10 +22,17 @@ def build_parser():
     parser.add_argument("--validation", action="store_true", help="evaluate the validation split, without a report")
     parser.add_argument("--report", dest="report", action="store_true", default=None, help="write report.html")
     parser.add_argument("--no-report", dest="report", action="store_false", help="do not write report.html")
-    parser.add_argument("--ranks", metavar="FILE", help="a ranking from anywhere: .npy, [queries, k], -1 pads")
-    parser.add_argument("--ground_truth", metavar="PATH", help="with --ranks: CSV (split, path, label) or folder")
-    parser.add_argument("--protocol", help="with --ranks: {} (default: classes)".format(
-        ", ".join(sorted(ground_truth.PROTOCOLS))))
+    parser.add_argument("--ranks", metavar="PATH", help="a ranking from anywhere: .npy, [queries, k], -1 pads; a "
+                        "folder of lists <query>.txt; a TREC run; ILIAS' .json; a Landmarks .csv")
+    parser.add_argument("--ground_truth", metavar="PATH", help="the protocol's ground truth, such as a CSV (split, "
+                        "path, label), a folder or a .pkl; short for --evaluation.ground_truth")
+    parser.add_argument("--protocol", help="short for --evaluation.protocol: {}, {} (default: classes)".format(
+        ", ".join(sorted(protocols.PROTOCOLS)), landmarks.RECOGNITION))
+    parser.add_argument("--gallery_names", metavar="FILE", help="with --ranks R.npy: names of the gallery images in "
+                        "the order of the ids (one a line, or a CSV with path); the ground truth's and distractors")
+    parser.add_argument("--query_names", metavar="FILE", help="with --ranks R.npy: names of the queries in its order")
+    parser.add_argument("--num_distractors", type=_count, metavar="N", help="with --ranks R.npy: ids behind the ground "
+                        "truth's gallery that are distractors")
     parser.add_argument("--json", metavar="FILE", help="with --ranks: write the result here")
     return parser
 
@@ -33,11 +41,14 @@ def build_parser():
 def main(argv=None):
     """Evaluate a run's rankings, or with --ranks one ranking from anywhere."""
     flags, overrides = configuration.parse(build_parser(), argv)
+    overrides.update({"evaluation." + name: getattr(flags, name) for name in ("protocol", "ground_truth")
+                      if getattr(flags, name)})
     if flags.ranks:
         _refuse(flags, ["run", "method", "validation", "report"], "belongs to a run; leave it out with --ranks")
         evaluate_file(flags, configuration.resolve(flags.config, overrides))
     else:
-        _refuse(flags, ["ground_truth", "protocol", "json"], "goes with --ranks; a run brings its own")
+        _refuse(flags, ["json", "gallery_names", "query_names", "num_distractors"],
+                "goes with --ranks; a run brings its own")
         _refuse(flags, ["config"], "goes with --ranks; a run brings its own (change it by flags)")
         run = runs.find(flags.run, overrides.get("run.directory", "runs"))
         evaluate_run(run, flags, configuration.resolve(runs.config_path(run), overrides))
@@ -45,14 +56,28 @@ def main(argv=None):
 
 def evaluate_file(flags, config):
     """Evaluate one ranking against a ground truth, print the table and write the JSON that was asked for."""
-    if not flags.ground_truth:
-        raise InputError("--ranks needs --ground_truth: a CSV file (split, path, label) or a folder")
-    truth = ground_truth.read(flags.protocol or "classes", flags.ground_truth)
-    _, result = run_results.evaluate(flags.ranks, truth, config.evaluation, run_results.read_about(flags.ranks))
-    text = caption.of_files(truth, config.evaluation.ap, result["num_queries_without_positives"])
+    settings = config.evaluation
+    if not settings.ground_truth:
+        raise InputError("--ranks needs --ground_truth: a CSV file (split, path, label) or what the protocol reads")
+    if settings.protocol == landmarks.RECOGNITION:
+        evaluate_recognition(flags, settings.ground_truth)
+        return
+    ranks, result, truth = scoring.evaluate(flags.ranks, _read_truth(flags, settings), settings,
+                                            scoring.read_about(flags.ranks), config.run.seed)
+    text = caption.of_files(truth, result["ap"], result["num_queries_without_positives"], settings.protocol)
+    results = {result["name"]: result}
     if flags.json:
-        run_results.write(flags.json, result, text)
-    print(table.plain({result["name"]: result}, text))
+        scoring.write(flags.json, result, text)
+    print(table.plain(results, text, scoring.shown(settings, truth)))
+
+
+def evaluate_recognition(flags, solution):
+    """Evaluate predictions of landmarks (not a ranking): print GAP and write the JSON that was asked for."""
+    result = landmarks.recognition(flags.ranks, solution)
+    if flags.json:
+        files.write_json(flags.json, dict(result, name=scoring.name_of(flags.ranks)))
+    print("\n".join("{}: {}".format(key, "{:.4f}".format(value) if isinstance(value, float) else value)
+                    for key, value in result.items()))
 
 
 def evaluate_run(run, flags, config):
@@ -65,19 +90,46 @@ def evaluate_run(run, flags, config):
     rankings, results = {}, {}
     for name, path in found.items():  # all before anything is written
         about = run_results.check_belongs(run, path, config, flags.validation)
-        rankings[name], results[name] = run_results.evaluate(path, truth, config.evaluation, about)
+        rankings[name], results[name], _ = scoring.evaluate(path, truth, config.evaluation, about, config.run.seed)
+    scoring.compare(results, config.run.seed)
     skipped = next(iter(results.values()))["num_queries_without_positives"]
-    text = caption.of_run(config.data, truth, config.evaluation.ap, skipped, run_results.read_train_index(run),
-                          config.evaluation.validation_queries if flags.validation else None, config.evaluation.note)
+    text = caption.of_run(config.data, truth, scoring.definition(config.evaluation, truth), skipped,
+                          run_results.read_train_index(run),
+                          config.evaluation.validation_queries if flags.validation else None, config.evaluation.note,
+                          config.evaluation.protocol)
+    metrics = scoring.shown(config.evaluation, truth)
     for name, result in results.items():
-        run_results.write(os.path.join(base, "results", name + ".json"), result, text)
-    files.write_text(os.path.join(base, "results", "table.md"), table.markdown(results, text))
-    print(table.plain(results, text), flush=True)
+        scoring.write(os.path.join(base, "results", name + ".json"), result, text)
+    files.write_text(os.path.join(base, "results", "table.md"), table.markdown(results, text, metrics))
+    print(table.plain(results, text, metrics), flush=True)
     if flags.report is not False and not flags.validation:
         pictures, note = _pictures(config, truth)
         report.write(os.path.join(run, "report.html"), os.path.basename(os.path.abspath(run)), text, results, rankings,
                      truth, config.evaluation.report_queries, pictures, note)
         print("report: {}".format(os.path.join(run, "report.html")))
+
+
+def _read_truth(flags, settings):
+    """Return the `GroundTruth` of --ground_truth, in the order of names and with the distractors that flags give."""
+    truth = protocols.read(settings.protocol, settings.ground_truth)
+    if flags.gallery_names or flags.query_names:
+        queries, gallery = (tables.read_table(path).column("path") if path else index.paths for path, index in
+                            ((flags.query_names, truth.query), (flags.gallery_names, truth.gallery)))
+        where = " and ".join(path for path in (flags.query_names, flags.gallery_names) if path)
+        truth = bind(truth, queries, gallery, where)._replace(
+            is_complete=truth.is_complete or bool(flags.gallery_names))
+    if flags.num_distractors and not truth.is_complete:
+        raise InputError("--num_distractors: the ground truth names only {} images of the gallery; give "
+                         "--gallery_names".format(len(truth.gallery.paths)))
+    if flags.num_distractors:
+        truth = add_distractors(truth, ["distractor {}".format(i) for i in range(flags.num_distractors)])
+    return truth
+
+
+def _count(text):
+    if not text.isdigit():
+        raise InputError("--num_distractors: {!r} is not a whole number".format(text))
+    return int(text)
 
 
 def _refuse(flags, names, why):

@@ -130,9 +130,17 @@ class RetrievalConfig:
 
 @dataclass
 class EvaluationConfig:
-    ap: str = option("step", "definition of average precision: step (sum of precisions at the positives) or "
-                             "trapezoid (Oxford, revisited)", choices=["step", "trapezoid"])
-    recall_at: List[int] = option([1, 5, 10], "depths of Recall@k", minimum=1)
+    protocol: str = option("classes", "what is right, and how a benchmark counts it: classes (same label), oxford5k, "
+                                      "roxford5k, market1501, ... (docs/evaluation.md)")
+    ground_truth: str = option("", "the benchmark's ground truth, matched by name with the run's images; empty: the "
+                                   "protocol's rule on the run's own labels")
+    ap: str = option("protocol", "definition of average precision: step (sum of precisions at the positives), "
+                                 "trapezoid (Oxford, Holidays, revisited) or the protocol's own",
+                     choices=["protocol", "step", "trapezoid"])
+    metrics: List[str] = option([], "metrics to print and to store beside those always stored, such as [mAP, recall@1, "
+                                    "CMC@20, MAP@R, NDCG@10]; empty: those that the protocol is reported by")
+    recall_at: List[int] = option([1, 5, 10], "depths of the Recall@k, precision@k, mAP@k and NDCG@k that are always "
+                                              "stored", minimum=1)
     validation_queries: float = option(0.2, "--validation: share of the validation split used as queries",
                                        minimum=0.01, maximum=0.99)
     note: str = option("", "a remark for the table's caption, such as how the parameters were chosen")

@@ -1,15 +1,12 @@
-"""Protocols: read what is right for each query. `PROTOCOLS` maps a protocol's name to its reader.
-
-A reader takes the path given by --ground_truth (or a run's features folder) and returns a `GroundTruth`.
-"""
-import csv
-import os
-from typing import List, NamedTuple
+"""What is right for each query of an evaluation, and the rule "same label"."""
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.evaluation import relevance as relevances
+
+SHOWN = ("mAP", "recall@1", "recall@5", "recall@10", "MRR")
 
 
 class Index(NamedTuple):
@@ -18,51 +15,43 @@ class Index(NamedTuple):
     labels: List[str]
 
 
+class Setting(NamedTuple):
+    """One of several things that a protocol calls right, or a part of its queries (`rows`; None: all)."""
+    relevance: relevances.Relevance
+    rows: Optional[np.ndarray] = None
+
+
 class GroundTruth(NamedTuple):
-    """Queries, gallery, what is right, and the rule in words, such as "same label"."""
+    """Queries, gallery and what is right.
+
+    Attributes:
+      query, gallery: the images, in the order of rows and of ids.
+      relevance: what is right; the main setting where there are several.
+      rule: the rule in words, such as "same label".
+      ap: the protocol's definition of average precision.
+      metrics: names of the metrics that it is reported by.
+      settings: {name: Setting} for protocols that have several, such as easy, medium and hard.
+      is_labelled: whether labels are the data's own; else an image has the name of the first query that it answers.
+      is_complete: whether every gallery image is listed; else what is not listed is a distractor.
+      optional: gallery ids that a gallery may lack.
+      query_names: other names of the queries.
+    """
     query: Index
     gallery: Index
     relevance: relevances.Relevance
     rule: str
-
-
-def read(protocol, path):
-    """Return the `GroundTruth` at `path` under a protocol named in `PROTOCOLS`.
-
-    Raises:
-      InputError: unknown protocol, or files that are missing or malformed; the message is one line.
-    """
-    return lookup(PROTOCOLS, protocol, "protocol")(path)
-
-
-def read_classes(path):
-    """Protocol `classes`: a gallery image is right when it has the query's label.
-
-    Args:
-      path: a CSV file with the columns split (query or gallery), path and label, in row order; or a folder that holds
-        query/index.csv and gallery/index.csv (a run's features folder), or query.csv and gallery.csv, with path and
-        label. Other columns are ignored.
-    """
-    if os.path.isdir(path):
-        return classes(*[read_index(_index_file(path, split)) for split in ("query", "gallery")])
-    rows = _read_rows(path, ["split", "path", "label"])
-    for i, (split, _, _) in enumerate(rows):
-        if split not in ("query", "gallery"):
-            raise InputError("{} row {}: split is {!r}; it must be query or gallery".format(path, i + 1, split))
-    found = [Index([p for s, p, _ in rows if s == split], [label for s, _, label in rows if s == split])
-             for split in ("query", "gallery")]
-    for split, index in zip(("query", "gallery"), found):
-        if not index.paths:
-            raise InputError("{} has no row whose split is {}; both query and gallery are needed".format(path, split))
-    return classes(*found)
-
-
-PROTOCOLS = {"classes": read_classes}
+    ap: str = "step"
+    metrics: Tuple[str, ...] = SHOWN
+    settings: Dict[str, Setting] = {}
+    is_labelled: bool = True
+    is_complete: bool = True
+    optional: FrozenSet[int] = frozenset()
+    query_names: Tuple[str, ...] = ()
 
 
 def classes(query, gallery):
     """Return the `GroundTruth` "same label" of two indexes; equal paths are the same image, which is junk."""
-    labels, images = _codes(query.labels, gallery.labels), _codes(query.paths, gallery.paths)
+    labels, images = codes(query.labels, gallery.labels), codes(query.paths, gallery.paths)
     own = int(np.isin(images[0], images[1]).sum())
     rule = "same label"
     if own:
@@ -71,10 +60,38 @@ def classes(query, gallery):
     return GroundTruth(query, gallery, relevances.from_labels(labels[0], labels[1], images[0], images[1]), rule)
 
 
-def read_index(path):
-    """Return the `Index` of a CSV file with the columns path and label."""
-    rows = _read_rows(path, ["path", "label"])
-    return Index([row[0] for row in rows], [row[1] for row in rows])
+def listed(queries, gallery, positives, junk, rule, **more):
+    """Return the `GroundTruth` that lists of images state.
+
+    Args:
+      queries, gallery: names, in the order of rows and of ids.
+      positives, junk: for each query a sequence of gallery names.
+      rule: in words.
+      more: further attributes of `GroundTruth`.
+
+    Raises:
+      InputError: an image is both positive and junk for a query.
+    """
+    for name, right, removed in zip(queries, positives, junk):
+        both = sorted(set(right) & set(removed))
+        if both:
+            raise InputError("the ground truth calls {} both positive and junk for the query {}".format(both[0], name))
+    ids = {name: i for i, name in enumerate(gallery)}
+    right = [np.array([ids[name] for name in names], np.int64) for names in positives]
+    removed = [np.array([ids[name] for name in names], np.int64) for names in junk]
+    return from_ids(queries, gallery, right, removed, rule, **more)
+
+
+def from_ids(queries, gallery, positives, junk, rule, **more):
+    """Return the `GroundTruth` of lists of gallery ids; arguments as those of `listed`."""
+    labels, answers = [""] * len(gallery), []
+    for name, right in zip(queries, positives):
+        for i in right:
+            labels[i] = labels[i] or name
+        answers.append(labels[right[0]] if len(right) else name)
+    relevance = relevances.from_lists(positives, junk, len(gallery))
+    return GroundTruth(Index(list(queries), answers), Index(list(gallery), labels), relevance, rule,
+                       is_labelled=False, **more)
 
 
 def take(index, rows):
@@ -82,52 +99,7 @@ def take(index, rows):
     return Index([index.paths[i] for i in rows], [index.labels[i] for i in rows])
 
 
-def _index_file(folder, split):
-    candidates = [os.path.join(folder, split, "index.csv"), os.path.join(folder, split + ".csv")]
-    for candidate in candidates:
-        if os.path.isfile(candidate):
-            return candidate
-    raise InputError("ground truth {} holds neither {}/index.csv nor {}.csv".format(folder, split, split))
-
-
-def _read_rows(path, columns):
-    """Return the named columns of a CSV file as a list of tuples; no value may be empty."""
-    if not os.path.isfile(path):
-        raise InputError("no ground truth {}; give a CSV file or a folder with --ground_truth".format(path))
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            return _parse(csv.reader(stream, strict=True), columns, path)
-    except UnicodeDecodeError as error:
-        raise InputError("{} is not UTF-8; save it again as UTF-8".format(path)) from error
-    except csv.Error as error:
-        raise InputError("{} is not valid CSV: {}".format(path, error)) from error
-
-
-def _parse(reader, columns, path):
-    header = next(reader, [])
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise InputError("{} lacks the column {}; its first line has: {}".format(
-            path, ", ".join(missing), ", ".join(header) or "nothing"))
-    places = [header.index(name) for name in columns]
-    rows = []
-    for row in reader:
-        if not row:  # an empty line
-            continue
-        if len(row) != len(header):
-            raise InputError("{} line {}: {} values for {} columns; put values that hold a comma in double "
-                             "quotes".format(path, reader.line_num, len(row), len(header)))
-        values = tuple(row[i] for i in places)
-        if "" in values:
-            raise InputError("{} line {}: {} is empty; every image needs one".format(
-                path, reader.line_num, columns[values.index("")]))
-        rows.append(values)
-    if not rows:
-        raise InputError("{} has a header and no rows; the ground truth needs at least one".format(path))
-    return rows
-
-
-def _codes(first, second):
-    """Return two int64 arrays of codes >= 0; equal strings, equal codes."""
+def codes(first, second):
+    """Return two int64 arrays of codes >= 0; equal values, equal codes."""
     known = {}
     return [np.array([known.setdefault(value, len(known)) for value in values], np.int64) for values in (first, second)]

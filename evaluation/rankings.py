@@ -36,8 +36,11 @@ def check(ranks, num_queries, num_gallery, name="ranking"):
         id twice in a row.
     """
     if len(ranks) != num_queries:
-        raise InputError("{} ranks {} queries, the ground truth has {}; both must list the same ones in the same "
-                         "order".format(name, len(ranks), num_queries))
+        advice = "both must list the same ones in the same order"
+        if ranks.shape[1] == num_queries:
+            advice = "it has a column for each query: save it transposed, a row for each"
+        raise InputError("{} ranks {} queries, the ground truth has {}; {}".format(
+            name, len(ranks), num_queries, advice))
     block = max(1, PLACES_PER_BLOCK // max(ranks.shape[1], 1))
     for start in range(0, num_queries, block):
         _check_rows(np.asarray(ranks[start:start + block]), start, num_gallery, name)

@@ -96,6 +96,19 @@ def from_lists(positives, junk, num_gallery):
     return Relevance(np.diff(right.starts), num_gallery, judge)
 
 
+def rearranged(relevance, queries, gallery):
+    """Return the relevance of the same images in another order, with fewer queries or with more gallery images.
+
+    Args:
+      relevance: a `Relevance`.
+      queries: int [m]; which of its queries each new one is.
+      gallery: int [n]; which of its gallery images each new one is, -1 for one that it does not have: right for none.
+    """
+    ids = np.append(gallery, -1)  # the last one is what a pad reaches
+    return Relevance(relevance.num_positives[queries], len(gallery),
+                     lambda rows, ranks: relevance.judge(queries[rows], ids[_as_index(ranks)]))
+
+
 class _Lists:
     """Lists of ids, end to end: those of query q are ids[starts[q]:starts[q + 1]]."""
 

@@ -31,6 +31,18 @@ def test_validation_is_no_test_result():
                     "for choosing parameters, not a test result")
 
 
+def test_protocol_and_another_ap_are_named():
+    text = caption.of_files(classes(QUERY, GALLERY), "trapezoid", protocol="market1501")
+    assert text == ("3 queries, 1,200 gallery images; protocol market1501; positives: same label; AP: trapezoid "
+                    "(Oxford, revisited); not the protocol's own AP, which is the step sum")
+
+
+def test_names_of_queries_are_no_labels():
+    truth = classes(QUERY, GALLERY)._replace(is_labelled=False)
+    text = caption.of_run(data(train=("train", [0, 1])), truth, "step", train=Index(["t/1", "x"], []))
+    assert "trained on train (1 of 1,203 query and gallery images were trained on); positives" in text
+
+
 def test_files():
     assert caption.of_files(classes(QUERY, GALLERY), "step") == (
         "3 queries, 1,200 gallery images; positives: same label; AP: step sum")

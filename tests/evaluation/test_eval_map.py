@@ -100,8 +100,12 @@ def test_newest_run(folder):
     for result in (none, cfa):
         assert (result["num_queries"], result["seconds"], result["peak_memory_mb"]) == (2, 1.5, 99)
         assert "average_precision" not in result and result["method"] == result["name"] and result["ap"] == "step"
-    assert "none    0.6667    0.5000      1.5        99 MB" in done.stdout
-    assert "| none | 0.6667 | 0.5000 | 1.5 | 99 MB |\n| cfa | 1.0000 |" in (run / "results" / "table.md").read_text()
+    assert none["mAP_interval"] == pytest.approx([1 / 2, 5 / 6]) and none["against_none"] is None
+    assert cfa["against_none"]["difference"] == pytest.approx(1 - (5 / 6 + 1 / 2) / 2)
+    assert cfa["against_none"]["p"] == pytest.approx(1 / 2, abs=0.02)  # two of the four signs of two queries
+    assert "none    0.6667  0.5000-0.8333    0.5000    1.0000     1.0000  0.7500      1.5        99 MB" in done.stdout
+    assert "cfa against none: mAP +0.3333 (95 % +0.1667 to +0.5000), p 0." in done.stdout
+    assert "| none | 0.6667 | 0.5000-0.8333 | 0.5000 | 1.0000 |" in (run / "results" / "table.md").read_text()
     assert "2 queries (query), 3 gallery images (gallery); positives: same label; AP: step sum" in done.stdout
     page = (run / "report.html").read_text(encoding="utf-8")
     # Two queries, and 3 + 3 and 2 + 3 results.
@@ -211,15 +215,19 @@ def test_rankings_from_anywhere(tmp_path):
     assert (result["mAP"], result["recall_at_1"], result["recall_at_5"]) == (0.5, 0, 1)
     assert (result["num_queries"], result["num_queries_without_positives"], result["seconds"]) == (2, 1, None)
     assert "queries without positives, left out: 1" in done.stdout and "mine    0.5000" in done.stdout
+    assert result["mAP_interval"] == [0.5, 0.5] and result["against_none"] is None
 
 
 def test_flags_that_do_not_go_together(folder):
     assert "--ranks needs --ground_truth" in fails(folder, "--ranks", "r.npy")
     assert "--run belongs to a run" in fails(folder, "--ranks", "r.npy", "--ground_truth", "g.csv", "--run", "tiny")
     assert "--json goes with --ranks" in fails(folder, "--json", "x.json")
+    assert "--gallery_names goes with --ranks" in fails(folder, "--gallery_names", "x.txt")
     assert "--report shows query and gallery" in fails(folder, "--validation", "--report")
     assert "unknown protocol 'oxfrd'" in fails(folder, "--ranks", "r.npy", "--ground_truth", "g", "--protocol", "oxfrd")
-    assert "evaluation.ap: 'area' is not one of step, trapezoid" in fails(folder, "--evaluation.ap", "area")
+    assert "unknown protocol 'oxfrd'" in fails(folder, "--protocol", "oxfrd")
+    assert "unknown metric 'recal@k'" in fails(folder, "--evaluation.metrics", "[recal@1]")
+    assert "evaluation.ap: 'area' is not one of protocol, step, trapezoid" in fails(folder, "--evaluation.ap", "area")
 
 
 def test_tensorflow_is_never_imported(folder):

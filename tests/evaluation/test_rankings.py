@@ -28,7 +28,9 @@ def test_unsigned_ids_without_pads(tmp_path):
     ([[0, 1, 2], [2, 1, 2]], "query 1 ranks id 2 more than once"),
     # A short ranking padded with copies of its first id.
     ([[0, 1, 2], [1, 1, 1]], "query 1 ranks id 1 more than once"),
-    ([[0, 1, 2]], "ranks 1 queries, the ground truth has 2"),
+    ([[0, 1, 2]], "ranks 1 queries, the ground truth has 2; both must list the same ones in the same order"),
+    # revisitop's ranks have a column for each query.
+    ([[0, 1], [1, 2], [2, 0]], "ranks 3 queries, the ground truth has 2; it has a column for each query: save it tra"),
 ])
 def test_impossible_rankings(tmp_path, monkeypatch, ranks, message):
     np.save(str(tmp_path / "r.npy"), np.array(ranks, np.int32))
