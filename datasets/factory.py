@@ -4,12 +4,13 @@ import os
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.datasets.cifar import read_cifar
 from slim_retrieval.datasets.csv_list import read_csv
 from slim_retrieval.datasets.folder import read_folder
 from slim_retrieval.datasets.idx import read_idx
 from slim_retrieval.datasets.tfrecord import read_tfrecord
 
-READERS = {"folder": read_folder, "csv": read_csv, "idx": read_idx, "tfrecord": read_tfrecord}
+READERS = {"folder": read_folder, "csv": read_csv, "idx": read_idx, "cifar": read_cifar, "tfrecord": read_tfrecord}
 SPLITS = ["train", "validation", "query", "gallery"]
 
 # Splits that must not share an image. The gallery may be trained on: its images are known beforehand.

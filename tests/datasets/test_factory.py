@@ -23,7 +23,7 @@ def _idx(tmp_path, count=23):
 
 
 def test_every_reader_is_known_and_reached(tmp_path):
-    assert sorted(READERS) == ["csv", "folder", "idx", "tfrecord"]
+    assert sorted(READERS) == ["cifar", "csv", "folder", "idx", "tfrecord"]
     (tmp_path / "cat").mkdir()
     Image.new("RGB", (2, 2)).save(str(tmp_path / "cat" / "1.png"))
     (tmp_path / "list.csv").write_text("path,label\ncat/1.png,feline\n")
