@@ -53,9 +53,10 @@ def _parser():
     parser.add_argument("--name", metavar="NAME", help="file name of the ranking; default: the method")
     parser.add_argument("--k", metavar="K", help="depth of the rankings; short for --retrieval.k")
     parser.add_argument("--validation", action="store_true", help="rank within the run's validation split")
-    parser.add_argument("--query", metavar="FILE.npy", help="query features from anywhere")
-    parser.add_argument("--gallery", metavar="FILE.npy", help="gallery features from anywhere")
-    parser.add_argument("--train", metavar="FILE.npy", help="features that gfr learns from; without, from the gallery")
+    parser.add_argument("--query", metavar="FILE", help="query features from anywhere: .npy, .npz, .h5, .mat; "
+                        "FILE:ARRAY names one of several arrays")
+    parser.add_argument("--gallery", metavar="FILE", help="gallery features from anywhere")
+    parser.add_argument("--train", metavar="FILE", help="features that gfr learns from; without, from the gallery")
     parser.add_argument("--train_labels", metavar="FILE", help="their labels: CSV (column label) or .npy")
     parser.add_argument("--output", metavar="DIR", help="where --query and --gallery are ranked to")
     parser.add_argument("--side_columns", metavar="FILE.csv", help="columns about the gallery that side.labels and "

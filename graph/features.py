@@ -1,6 +1,4 @@
 """Features as the graph methods want them: float32 [n, d], rows L2-normalised, finite; memory-mapped where possible."""
-import os
-
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
@@ -9,29 +7,6 @@ from slim_retrieval.common.progress import progress
 # A row counts as normalised when its norm is this near to 1: float32 sums stray by 1e-6, float16 ones by 1e-3.
 NORM_TOLERANCE = 1e-4
 BLOCK_VALUES = 2**21  # values looked at in one go: 16 MB as float64
-
-
-def load_features(path, name):
-    """Return the array in a .npy file, memory-mapped and read-only; see `check_features` for what it may hold.
-
-    Args:
-      path: .npy file.
-      name: what the array is, such as "query"; used in messages.
-
-    Raises:
-      InputError: the file is missing, is not .npy, or holds Python objects (never unpickled: a pickle can run code).
-    """
-    if not os.path.isfile(path):
-        raise InputError("{} features: no file {}; extract features first or name an existing .npy file".format(
-            name, path))
-    try:
-        with open(path, "rb") as stream:
-            np.lib.format.read_magic(stream)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError("{} features: {} is not a usable .npy file ({}); save it with numpy.save as a plain "
-                         "array".format(name, path, error)) from error
-    return array
 
 
 def check_features(array, name):
@@ -70,8 +45,11 @@ def check_features(array, name):
 def check_same_width(query, gallery, name="query"):
     """Raise InputError unless both arrays have the same number of columns."""
     if query.shape[1] != gallery.shape[1]:
-        raise InputError("{} features have the shape {} and gallery features {}; they must be equally wide: extract "
-                         "both with the same model".format(name, list(query.shape), list(gallery.shape)))
+        advice = "extract both with the same model"
+        if query.shape[0] == gallery.shape[0]:
+            advice = "they are equally long, so save both transposed if they hold a column for each image"
+        raise InputError("{} features have the shape {} and gallery features {}; they must be equally wide: {}".format(
+            name, list(query.shape), list(gallery.shape), advice))
 
 
 def normalise_rows(array):

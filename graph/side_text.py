@@ -7,6 +7,7 @@ a new edge counts by the features' similarity and the text's together.
 import numpy as np
 from scipy import sparse
 
+from slim_retrieval.common import feature_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import features, knn, symmetric
 
@@ -32,12 +33,12 @@ def tfidf(texts):
 
 
 def given(path, rows):
-    """Return the vectors in a .npy file as float32 [rows, m], rows of length 1, rows of zeros left.
+    """Return the vectors in a file of features as float32 [rows, m], rows of length 1, rows of zeros left.
 
     Raises:
-      InputError: no usable .npy file, another number of rows, or values that are not finite numbers.
+      InputError: no usable file, another number of rows, or values that are not finite numbers.
     """
-    stored = features.load_features(path, "text")
+    stored = feature_files.load(path, "text")
     if stored.ndim != 2 or len(stored) != rows or stored.dtype.kind not in "fiu":
         raise InputError("side.text_vectors: {} has the shape {} of {}; expected one vector of numbers for each of the "
                          "gallery's {} images".format(path, list(stored.shape), stored.dtype, rows))

@@ -1,11 +1,11 @@
-"""Where retrieval's features come from: a run's splits, the cut of its validation split, or plain .npy files."""
+"""Where retrieval's features come from: a run's splits, the cut of its validation split, or plain files."""
 import csv
 import os
 from collections import namedtuple
 
 import numpy as np
 
-from slim_retrieval.common import files, validation
+from slim_retrieval.common import feature_files, files, validation
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import features
 
@@ -15,14 +15,14 @@ Source = namedtuple("Source", "features features_hash key labels where")
 
 
 def from_file(path, name, labels_path=None):
-    """Return the Source of a .npy file.
+    """Return the Source of a file of features.
 
     Args:
-      path: .npy file.
+      path: .npy, .npz, .h5 or .mat, as common/feature_files.py reads them.
       name: "query", "gallery" or "train".
       labels_path: a CSV file with a column `label` or a .npy file, row by row, or None.
     """
-    stored = features.load_features(path, name)
+    stored = feature_files.load(path, name)
     array = features.check_features(stored, name)
     labels = None if labels_path is None else read_labels(labels_path, len(array), path)
     digest = files.digest(stored)
@@ -33,7 +33,7 @@ def from_run(run, split, labels=False):
     """Return the Source of a run's split; with `labels`, those of its index.csv."""
     folder = os.path.join(run, "features", split)
     path, meta = os.path.join(folder, "features.npy"), os.path.join(folder, "meta.json")
-    stored = features.load_features(path, split)
+    stored = feature_files.load(path, split)
     array = features.check_features(stored, split)
     recorded = files.read_json(meta).get("features_hash") if os.path.isfile(meta) else None
     found = read_labels(os.path.join(folder, "index.csv"), len(array), path) if labels else None

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.io
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError
@@ -16,6 +17,18 @@ def write_split(run, split, labels=("a", "b", "a", "b", "c"), meta=True):
     (folder / "index.csv").write_text("path,label\n" + "".join(rows))
     if meta:
         files.write_json(str(folder / "meta.json"), {"features_hash": "recorded"})
+
+
+def test_files_of_revisited_are_d_x_n(tmp_path):
+    """One .mat holds queries and gallery, in columns, of length 2 here."""
+    rows = np.random.RandomState(0).randn(7, 3)
+    rows *= 2 / np.linalg.norm(rows, axis=1, keepdims=True)
+    path = str(tmp_path / "roxford5k.mat")
+    scipy.io.savemat(path, {"X": rows.T, "Q": rows[:2].T})
+    query, gallery = sources.from_file(path, "query"), sources.from_file(path, "gallery")
+    np.testing.assert_allclose(gallery.features, rows / 2, atol=1e-6)
+    np.testing.assert_allclose(query.features, rows[:2] / 2, atol=1e-6)
+    assert gallery.features.dtype == np.float32 and query.key != gallery.key
 
 
 def test_a_file_is_hashed_by_its_content(tmp_path):
