@@ -66,7 +66,8 @@ class GFRConfig:
     margin: float = option(0.1, "margin of the ranking loss", minimum=0)
     epochs: int = option(0, "passes over the train features; 0: the layer's own (sage 70, gat, appnp, gcnii 4; edge at "
                             "most 20, how many is chosen on held-out classes)", minimum=0)
-    batch_size: int = option(64, "anchors in a batch", minimum=1)
+    batch_size: int = option(64, "anchors in a batch; as many as there are images: the whole graph in one step",
+                             minimum=1)
     learning_rate: float = option(1e-3, "Adam's rate at the start", minimum=0)
     weight_decay: float = option(5e-6, "L2 penalty in the gradient, as in the published training", minimum=0)
     milestones: List[float] = option([39 / 70, 59 / 70], "shares of the epochs after which the rate becomes "

@@ -22,6 +22,7 @@ DIMENSIONS = 256  # at most; what follows costs in proportion, and further direc
 SCALE = 0.1
 
 Metric = collections.namedtuple("Metric", "mean matrix")  # float32 [d], [d, r]
+Sums = collections.namedtuple("Sums", "counts totals products")  # float64 [classes], [classes, d], [d, d]
 Moments = collections.namedtuple("Moments", "mean within total")  # float64 [d], [d, d], [d, d]
 
 
@@ -36,26 +37,35 @@ def apply(metric, rows):
     return features.normalise_rows(result)
 
 
-def moments(rows, labels, chosen=None):
-    """Return the Moments of features [n, d], which may be memory-mapped.
+def sums(rows, labels, part=None):
+    """Return [Sums] of the parts 0, 1, ... of features [n, d], in one pass: a memory map is read once.
 
     Args:
-      rows: float [n, d].
+      rows: float [n, d]; may be memory-mapped.
       labels: int [n], from 0.
-      chosen: bool [n], the rows that count; None: all.
+      part: int [n], the part of each row; None: all are of part 0.
     """
     n, d = rows.shape
-    chosen = np.ones(n, bool) if chosen is None else chosen
-    sums, products = np.zeros((labels.max() + 1, d)), np.zeros((d, d))
+    part = np.zeros(n, int) if part is None else part
+    found = [Sums(np.zeros(labels.max() + 1), np.zeros((labels.max() + 1, d)), np.zeros((d, d)))
+             for _ in range(part.max() + 1)]
     for start, stop in features.blocks(n, d):
-        kept = chosen[start:stop]
-        block = np.asarray(rows[start:stop][kept], np.float64)
-        np.add.at(sums, labels[start:stop][kept], block)
-        products += block.T @ block
-    n = np.count_nonzero(chosen)
-    counts = np.maximum(np.bincount(labels[chosen], minlength=len(sums)), 1)[:, None]
-    mean = sums.sum(axis=0) / n
-    return Moments(mean, (products - sums.T @ (sums / counts)) / n, products / n - np.outer(mean, mean))
+        block, of = np.asarray(rows[start:stop], np.float64), labels[start:stop]
+        for number, (counts, totals, products) in enumerate(found):
+            kept = part[start:stop] == number
+            np.add.at(counts, of[kept], 1)
+            np.add.at(totals, of[kept], block[kept])
+            products += block[kept].T @ block[kept]
+    return found
+
+
+def moments(*parts):
+    """Return the Moments of the rows of all these Sums."""
+    counts, totals, products = (sum(values) for values in zip(*parts))
+    n = counts.sum()
+    mean = totals.sum(axis=0) / n
+    between = totals.T @ (totals / np.maximum(counts, 1)[:, None])
+    return Moments(mean, (products - between) / n, products / n - np.outer(mean, mean))
 
 
 def whitenings(found, strengths):

@@ -46,7 +46,10 @@ def learn(train, labels, options, seed):
 
 def _choose_strength(train, labels, folds, judged, options, seed, report):
     held, plain = judged
-    halves = [gfr_metric.moments(train, labels, np.isin(np.arange(len(labels)), rows)) for rows, _ in folds]
+    part = np.zeros(len(labels), int)
+    part[folds[1][0]] = 1  # the two folds learn from complementary rows
+    parts = gfr_metric.sums(train, labels, part)
+    halves = [gfr_metric.moments(of) for of in parts]
     scores = {0.0: plain}
     # V alone, without R, which decides no more than which directions are dropped and costs as much again.
     for strength, *tried in zip(STRENGTHS, *(gfr_metric.whitenings(half, STRENGTHS) for half in halves)):
@@ -56,7 +59,7 @@ def _choose_strength(train, labels, folds, judged, options, seed, report):
     report.update(metric_strength=best, metric=gfr_validation.mean(scores[best]))
     if best == 0:
         return Found(None, held, report)
-    metric = gfr_metric.discriminant(gfr_metric.moments(train, labels), best)
+    metric = gfr_metric.discriminant(gfr_metric.moments(*parts), best)
     starts = [gfr_metric.discriminant(half, best) for half in halves]
     if options.metric != "trained":
         return Found(metric, _moved(starts, held), report)

@@ -15,8 +15,9 @@ def folds(labels, seed):
       seed: int.
 
     Returns:
-      Two pairs of int arrays, disjoint in rows and classes; an empty list where fewer than FEWEST_CLASSES classes have
-      two images. What is judged on is at most MOST_ROWS rows, whole classes where they are small.
+      Two pairs of int arrays, disjoint in rows and classes, the rows to learn from of the two making up all rows; an
+      empty list where fewer than FEWEST_CLASSES classes have two images. What is judged on is at most MOST_ROWS rows,
+      whole classes where they are small.
     """
     counts = np.bincount(labels)
     usable = np.flatnonzero(counts > 1)

@@ -14,10 +14,15 @@ def rows_and_labels(seed=0, n=60, d=5, classes=6):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), labels
 
 
+def moments(x, labels):
+    return gfr_metric.moments(*gfr_metric.sums(x, labels))
+
+
 def test_moments_by_loops():
     x, labels = rows_and_labels()
     chosen = np.arange(60) % 3 > 0
-    found = gfr_metric.moments(x, labels, chosen)
+    parts = gfr_metric.sums(x, labels, chosen.astype(int))
+    found = gfr_metric.moments(parts[1])
     mean = np.mean([x[i] for i in range(60) if chosen[i]], axis=0)
     within, total = np.zeros((5, 5)), np.zeros((5, 5))
     for i in range(60):
@@ -27,14 +32,16 @@ def test_moments_by_loops():
             total += np.outer(x[i] - mean, x[i] - mean) / chosen.sum()
     for value, expected in zip(found, (mean, within, total)):
         np.testing.assert_allclose(value, expected, atol=1e-6)
+    for value, expected in zip(gfr_metric.moments(*parts), moments(x, labels)):
+        np.testing.assert_allclose(value, expected, atol=1e-12)
 
 
 def test_moments_of_a_memory_map_and_of_parts(tmp_path, monkeypatch):
     x, labels = rows_and_labels()
     np.save(str(tmp_path / "x.npy"), x)
-    whole = gfr_metric.moments(x, labels)
+    whole = moments(x, labels)
     monkeypatch.setattr(gfr_metric.features, "blocks", lambda n, d: [(i, min(i + 7, n)) for i in range(0, n, 7)])
-    cut = gfr_metric.moments(np.load(str(tmp_path / "x.npy"), mmap_mode="r"), labels)
+    cut = moments(np.load(str(tmp_path / "x.npy"), mmap_mode="r"), labels)
     for a, b in zip(whole, cut):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
@@ -43,7 +50,7 @@ def test_moments_of_a_memory_map_and_of_parts(tmp_path, monkeypatch):
 def test_the_shrunk_scatter_within_classes_becomes_a_sphere(strength):
     """M^T (C_w + s tr(C_w) / d I) M is a multiple of 1, and M^T C_t M is diagonal and falls."""
     x, labels = rows_and_labels()
-    found = gfr_metric.moments(x, labels)
+    found = moments(x, labels)
     metric = gfr_metric.discriminant(found, strength)
     M = metric.matrix.astype(np.float64)
     sphere = M.T @ (found.within + strength * np.trace(found.within) / 5 * np.eye(5)) @ M
@@ -57,7 +64,7 @@ def test_the_shrunk_scatter_within_classes_becomes_a_sphere(strength):
 def test_apply_and_wide_features(monkeypatch):
     x, labels = rows_and_labels()
     monkeypatch.setattr(gfr_metric, "DIMENSIONS", 3)
-    metric = gfr_metric.discriminant(gfr_metric.moments(x, labels), 0.1)
+    metric = gfr_metric.discriminant(moments(x, labels), 0.1)
     h = gfr_metric.apply(metric, x)
     assert h.shape == (60, 3) and h.dtype == np.float32
     expected = (x - metric.mean) @ metric.matrix
@@ -68,7 +75,7 @@ def test_apply_and_wide_features(monkeypatch):
 def test_a_class_scatter_of_nothing_is_no_error():
     """Two images each, exact copies: no scatter within classes at all."""
     x, _ = rows_and_labels(n=20)
-    metric = gfr_metric.discriminant(gfr_metric.moments(np.repeat(x, 2, axis=0), np.repeat(np.arange(20), 2)), 0.1)
+    metric = gfr_metric.discriminant(moments(np.repeat(x, 2, axis=0), np.repeat(np.arange(20), 2)), 0.1)
     assert np.isfinite(metric.matrix).all()
 
 

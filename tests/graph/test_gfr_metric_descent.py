@@ -24,7 +24,7 @@ def rows_and_labels(n=300, d=12, classes=30, seed=0):
 
 
 def start(x, labels):
-    return gfr_metric.discriminant(gfr_metric.moments(x, labels), 10.0)
+    return gfr_metric.discriminant(gfr_metric.moments(*gfr_metric.sums(x, labels)), 10.0)
 
 
 @pytest.mark.parametrize("loss", ["batch", "rank", "class", "classRank", "classBatch"])

@@ -5,7 +5,16 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.method_schema import GFRConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import gfr_metric_descent, gfr_options, gfr_resume, gfr_training, knn
+from slim_retrieval.graph import (
+    gfr_layers,
+    gfr_losses,
+    gfr_metric_descent,
+    gfr_network,
+    gfr_options,
+    gfr_resume,
+    gfr_training,
+    knn,
+)
 from slim_retrieval.graph.gfr import GFR
 
 SAGE = {"layer": "sage"}
@@ -156,6 +165,19 @@ def test_a_stopped_training_ends_with_the_same_bits(fields, at, tmp_path, monkey
             np.testing.assert_array_equal(layer[name], expected[name])
     assert resumed["loss"] == report["loss"] and (resumed["seconds_before"] > 0) == (at > 0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fields", [SAGE, {"layer": "gcnii", "layers": 3}], ids=str)
+def test_a_batch_of_everything_is_one_step_over_the_whole_graph(fields):
+    """The first epoch's loss is that of the untrained weights as whole-graph inference in NumPy has it."""
+    x, labels = clusters(90, seed=0)
+    near = knn.neighbors(x, 10)[0]
+    options = gfr_options.resolve(dict(fields, loss="class", epochs=1, batch_size=1000))
+    report = gfr_training.train(x, near, labels, options, 3)[1]
+    features = gfr_network.Network(gfr_layers.initial(16, options, 3), options, 4096).fit(x, near)
+    head = gfr_metric_descent.first_head(16, 8, 3)
+    expected = gfr_losses.classes(features, gfr_losses.Drawn(labels, None), head, options)[0]
+    assert report["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_another_training_left_behind_is_passed_over(tmp_path, capsys):

@@ -10,6 +10,7 @@ def test_each_class_is_held_out_once_and_never_learned_from_meanwhile():
     pairs = gfr_validation.folds(labels, seed=3)
     held = [set(labels[judged]) for _, judged in pairs]
     assert held[0] | held[1] == set(range(1, 11)) and not held[0] & held[1]  # class 0 has one image
+    np.testing.assert_array_equal(np.sort(np.concatenate([rows for rows, _ in pairs])), np.arange(len(labels)))
     for rows, judged in pairs:
         assert not set(labels[rows]) & set(labels[judged])
         assert len(set(labels[judged])) >= 2
