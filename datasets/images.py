@@ -62,6 +62,25 @@ def encode_png(image):
     return stream.getvalue()
 
 
+def read_plain_file(path):
+    """Return (bytes, "jpeg" or "png", height, width) of a file that every reader sees alike, else None.
+
+    That is a JPEG or PNG, grey or RGB with 8 bits and without transparency, whose EXIF orientation is upright. Its
+    pixels are not decoded.
+    """
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format not in ("JPEG", "PNG") or image.mode not in ("L", "RGB") or "transparency" in image.info:
+                return None
+            if image.getexif().get(_ORIENTATION, 1) != 1:
+                return None
+            return content, image.format.lower(), image.height, image.width
+    except Exception:  # what is wrong with it is said where it is decoded
+        return None
+
+
 def _upright(image):
     try:
         if image.getexif().get(_ORIENTATION, 1) == 1:

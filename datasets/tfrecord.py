@@ -1,7 +1,7 @@
 """Reader `tfrecord` and its writer: slim's schema, tf.train.Example with
 
     image/encoded        bytes      the image file; its format is found from the bytes
-    image/format         bytes      written as "png"
+    image/format         bytes      "png" or "jpeg"; not read
     image/class/label    int64      number of the class
     image/class/text     bytes      its name (optional)
     image/filename       bytes      (optional)
@@ -22,7 +22,8 @@ import numpy as np
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import replacing
 from slim_retrieval.common.progress import progress
-from slim_retrieval.datasets.images import decode, encode_png
+from slim_retrieval.datasets.images import decode, encode_png, read_plain_file
+from slim_retrieval.datasets.regions import BOX, ROTATION
 from slim_retrieval.datasets.table import ImageTable, UnreadableImage, label_ids
 
 _COLUMN = "image/column/"
@@ -53,12 +54,16 @@ def read_tfrecord(pattern):
     return ImageTable(paths, dict(table_columns, label=labels), _Reader(paths, files, offsets, lengths))
 
 
-def write_tfrecord(table, path, class_names=None):
+def write_tfrecord(table, path, class_names=None, keep_files=False):
     """Write an ImageTable to one TFRecord file, complete or not at all; images become PNG, so no pixel changes.
+
+    What is written is what the table reads: crops and turns (datasets/regions.py) are done; their columns stay.
 
     Args:
       class_names: names in the order of their numbers; the table's own sorted labels unless given. Give it when
         several files (splits, shards) are to share their numbers.
+      keep_files: store JPEG and PNG files as they are where any reader sees in them what ours does: upright, whole,
+        8 bits, grey or RGB.
 
     Raises:
       UnreadableImage: an image cannot be read.
@@ -72,7 +77,7 @@ def write_tfrecord(table, path, class_names=None):
         raise InputError("label {!r} is not among the {} class names".format(unknown[0], len(names)))
     with replacing(path) as temporary, tf.python_io.TFRecordWriter(temporary) as writer:
         for i in progress(range(len(table)), what="writing " + path, unit="img"):
-            writer.write(_example(tf, table, i, numbers).SerializeToString())
+            writer.write(_example(tf, table, i, numbers, keep_files).SerializeToString())
 
 
 class _Reader:
@@ -134,7 +139,17 @@ def _text(features, key):
     return values[0].decode("utf-8", "replace") if values else ""
 
 
-def _example(tf, table, i, numbers):
+def _encoded(table, i, keep_files):
+    """Return (bytes, format, height, width) of row i."""
+    is_whole = not any(table.columns[name][i] for name in (BOX, ROTATION) if name in table.columns)
+    file = read_plain_file(table.paths[i]) if keep_files and is_whole else None
+    if file is not None:
+        return file
+    image = table.load(i)
+    return encode_png(image), "png", image.shape[0], image.shape[1]
+
+
+def _example(tf, table, i, numbers, keep_files):
     def text(*values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(
             value=[v if isinstance(v, bytes) else v.encode("utf-8") for v in values]))
@@ -142,10 +157,10 @@ def _example(tf, table, i, numbers):
     def integer(value):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
-    image, label = table.load(i), table.columns["label"][i]
-    features = {"image/encoded": text(encode_png(image)), "image/format": text("png"),
+    label, (encoded, kind, height, width) = table.columns["label"][i], _encoded(table, i, keep_files)
+    features = {"image/encoded": text(encoded), "image/format": text(kind),
                 "image/class/label": integer(numbers[label]), "image/class/text": text(label),
                 "image/filename": text(table.paths[i]),
-                "image/height": integer(image.shape[0]), "image/width": integer(image.shape[1])}
+                "image/height": integer(height), "image/width": integer(width)}
     features.update({_COLUMN + name: text(values[i]) for name, values in table.columns.items() if name != "label"})
     return tf.train.Example(features=tf.train.Features(feature=features))

@@ -2,10 +2,12 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.images import encode_png
+from slim_retrieval.datasets.regions import list_images
 from slim_retrieval.datasets.table import ImageTable, UnreadableImage
 from slim_retrieval.datasets.tfrecord import read_tfrecord, write_tfrecord
 
@@ -59,6 +61,32 @@ def test_written_records_have_slims_schema_as_tensorflow_parses_it(tmp_path):
     assert values["image/filename"][2] == b"im/2.jpg"
     assert (values["image/height"].tolist(), values["image/width"].tolist()) == ([4] * 5, [6] * 5)
     assert (values["pixels"] == PIXELS[3]).all()
+
+
+def test_plain_files_are_stored_as_they_are_and_others_as_they_are_read(tmp_path):
+    grey = Image.fromarray(PIXELS[1][:, :, 0])
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    made = [("a.jpg", Image.fromarray(PIXELS[0]), {}), ("b.png", grey, {}),
+            ("c.jpg", Image.fromarray(PIXELS[2]), {"exif": turned.tobytes()}),
+            ("d.png", Image.fromarray(PIXELS[3]).convert("P"), {}), ("e.bmp", Image.fromarray(PIXELS[4]), {}),
+            ("f.jpg", Image.fromarray(PIXELS[0]), {}), ("g.jpg", Image.fromarray(PIXELS[0]).convert("CMYK"), {})]
+    for name, image, options in made:
+        image.save(str(tmp_path / name), **options)
+    paths = [str(tmp_path / name) for name, _, _ in made]
+    table = list_images(paths, {"label": ["x"] * 7, "box": [""] * 5 + ["1 1 4 3", ""]})
+    write_tfrecord(table, str(tmp_path / "a.tfrecord"), keep_files=True)
+    records = [tf.train.Example.FromString(record).features.feature
+               for record in tf.python_io.tf_record_iterator(str(tmp_path / "a.tfrecord"))]
+    for path, record, kept in zip(paths, records, [True, True, False, False, False, False, False]):
+        with open(path, "rb") as stream:
+            assert (record["image/encoded"].bytes_list.value[0] == stream.read()) == kept
+    assert [record["image/format"].bytes_list.value[0] for record in records] == [b"jpeg"] + [b"png"] * 6
+    assert [(record["image/height"].int64_list.value[0], record["image/width"].int64_list.value[0])
+            for record in records] == [(4, 6), (4, 6), (6, 4), (4, 6), (4, 6), (2, 3), (4, 6)]
+    again = read_tfrecord(str(tmp_path / "a.tfrecord"))
+    for i in range(7):
+        assert np.array_equal(again.load(i), table.load(i))
 
 
 def test_class_names_fix_the_numbers_over_several_files(tmp_path):
