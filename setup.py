@@ -23,12 +23,15 @@ setup(
     packages=["slim_retrieval." + name for name in FOLDERS],
     package_dir={"slim_retrieval." + name: folder for name, folder in FOLDERS.items()},
     entry_points={"console_scripts": ["{0} = slim_retrieval.commands.{0}:main".format(name) for name in SCRIPTS]},
-    package_data={"slim_retrieval.evaluation": ["*.html"]},
+    package_data={"slim_retrieval.evaluation": ["*.html", "*.css", "*.js"]},
     extras_require={
+        "speed": ["numba>=0.56"],
         "cpu": SHARED + [
+            "numba>=0.56",
             "tensorflow>=1.15,<1.16" + TF1, "faiss-cpu==1.7.4" + TF1,
             "tensorflow>=2.15,<2.22" + TF2, "faiss-cpu>=1.8" + TF2],
         "gpu": SHARED + [
+            "numba>=0.56",
             "tensorflow-gpu>=1.15,<1.16" + TF1, "faiss-gpu==1.7.2" + TF1,
             "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
         "test": ["pytest>=7", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 
-PACKAGES = ["numpy", "scipy", "sklearn", "faiss", "tensorflow", "tf_slim"]
+PACKAGES = ["numpy", "scipy", "sklearn", "faiss", "numba", "tensorflow", "tf_slim"]
 
 
 def versions():

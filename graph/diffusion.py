@@ -1,17 +1,32 @@
-"""Diffusion of features over a graph: (I - alpha S) Y = (1 - alpha) X by block conjugate gradients.
+"""Diffusion of features over a graph: (I - alpha S) Y = (1 - alpha) X by Chebyshev iteration.
 
 The unknown is the feature matrix itself, so this is one sparse positive definite system with d independent right
 sides. Columns are solved in blocks; a block needs the graph and its own columns only, so X and Y may be larger than
 memory, and no n x n array appears.
+
+The eigenvalues of I - alpha S lie in [1 - alpha, 1 + alpha], whatever the graph. For a known interval Chebyshev's
+polynomials are the best ones (Golub and Varga, 1961): as many products as conjugate gradients take here, give or take
+a few, but no inner products, so that an iteration is a single pass over three blocks:
+
+    Y_{m+1} = Y_{m-1} + omega_{m+1} (alpha S Y_m + B - Y_{m-1}),   omega_{m+1} = 1 / (1 - alpha^2 omega_m / 4)
+
+The residual after m products is at most 1 / cosh(m arcosh(1 / alpha)) of the first: how many products a tolerance
+takes is known beforehand, and the true residual is looked at when they are done.
 """
 import sys
 
 import numpy as np
+from scipy.sparse import csgraph
 
 from slim_retrieval.common.progress import progress
+from slim_retrieval.graph.compiled import workers
+from slim_retrieval.graph.sparse_product import Rows
 
-BLOCK_COLUMNS = 64
-BLOCK_VALUES = 2**25  # n * columns of one block; about six arrays of this size are alive at once
+BLOCK_COLUMNS = 128
+BLOCK_VALUES = 2**26  # n * columns of one block; four arrays of this size are alive at once
+FEWEST = 4  # products between two looks at the residual
+ROWS = 2048  # read or written at a time
+REORDER = 1024  # nodes from which on their order matters: a block of fewer stays in cache anyway
 
 
 def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=None, out=None, block=None):
@@ -27,7 +42,7 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       max_iterations: most products with S per block of columns.
       initial: [n, d] to start from (a warm start), or None for zeros.
       out: float32 [n, d] to write Y into, such as a numpy.memmap; None makes a new array.
-      block: columns solved at once; None: 64, fewer for very large n.
+      block: columns solved at once; None: 128, fewer for very large n.
 
     Returns:
       Y, float32 [n, d] (it is `out` where given), and info: `iterations`, the most products with S in any block;
@@ -39,13 +54,17 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     if out is None:
         out = np.empty((n, d), np.float32)
     info = {"iterations": 0, "residual": 0.0}
-    for start in progress(range(0, d, block), what="diffusion", unit="block"):
-        columns = slice(start, min(start + block, d))
-        right = np.array(features[:, columns], np.float32, order="C") * np.float32(1 - alpha)
-        guess = None if initial is None else np.array(initial[:, columns], np.float32, order="C")
-        solution, products, residual = _solve_block(matrix, alpha, right, guess, tolerance, max_iterations)
-        out[:, columns] = solution
-        info = {"iterations": max(info["iterations"], products), "residual": max(info["residual"], residual)}
+    order, places = _near_each_other(matrix)
+    with workers() as pool:
+        rows = Rows(_renumbered(matrix, order) * np.float32(alpha), pool)
+        for start in progress(range(0, d, block), what="diffusion", unit="block"):
+            columns = slice(start, min(start + block, d))
+            right = _read(features, columns, places, pool)
+            right *= np.float32(1 - alpha)
+            guess = None if initial is None else _read(initial, columns, places, pool)
+            solution, products, residual = _solve_block(rows, alpha, right, guess, tolerance, max_iterations)
+            _write(out, columns, solution, places, pool)
+            info = {"iterations": max(info["iterations"], products), "residual": max(info["residual"], residual)}
     info["converged"] = info["residual"] <= tolerance
     if not info["converged"]:
         print("warning: diffusion stopped after {} products with a relative residual of {:.1e}, above the tolerance "
@@ -54,70 +73,82 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     return out, info
 
 
-def _solve_block(matrix, alpha, right, solution, tolerance, max_iterations):
+def _solve_block(rows, alpha, right, current, tolerance, max_iterations):
     """Solve for one block of columns; return (solution, products with S, largest relative residual)."""
-    norms = np.sqrt(_dots(right, right))
+    norms = np.sqrt(np.einsum("ij,ij->j", right, right, dtype=np.float64))
     norms[norms == 0] = 1  # a column of zeros: its solution is zero, its residual too
-    if solution is None:
-        solution, residual, products = np.zeros_like(right), right.copy(), 0
+    previous, omega = np.zeros_like(right), 2.0
+    if current is None:
+        current, products, residual = right.copy(), 0, 1.0  # one step from zeros, whose residual is the right side
     else:
-        residual, products = right - _apply(matrix, alpha, solution), 1
-    largest, before = float((np.sqrt(_dots(residual, residual)) / norms).max()), np.inf
-    # In float32 the recursion's residual drifts from the true one: look at the true one and go on from it, until that
-    # gains nothing (rounding Y to float32 alone leaves a residual of about 1e-7 / (1 - alpha)).
-    while largest > tolerance and largest < before / 2 and products + 1 < max_iterations:
-        products += _conjugate_gradients(matrix, alpha, solution, residual, tolerance * norms,
-                                         max_iterations - products - 1)
-        residual = right - _apply(matrix, alpha, solution)
-        products += 1
-        largest, before = float((np.sqrt(_dots(residual, residual)) / norms).max()), largest
-    return solution, products, largest
+        residual = _relative(rows.advance(1, right, current, previous, squares=True), norms)
+        products = 1
+        if residual <= tolerance or max_iterations == 1:
+            return current, products, residual
+        current, previous = previous, current
+    wanted = _products(residual, tolerance, alpha)
+    while True:
+        wanted = max(1, min(wanted, max_iterations - products))
+        for number in range(wanted):
+            omega = 1 / (1 - alpha * alpha * omega / 4)
+            squares = rows.advance(omega, right, current, previous, squares=number == wanted - 1)
+            current, previous = previous, current
+        # The last product told the residual of what was current before it.
+        products, before, residual = products + wanted, residual, _relative(squares, norms)
+        if residual <= tolerance or products >= max_iterations or residual > 0.9 * before:
+            return previous, products, residual  # float32 has no more to give when a few products gained nothing
+        wanted = max(FEWEST, _products(1.0, tolerance / residual, alpha))
 
 
-def _conjugate_gradients(matrix, alpha, solution, residual, targets, max_iterations):
-    """Improve `solution` in place, each column by its own conjugate gradients; return the products used.
+def _products(residual, tolerance, alpha):
+    """Return how many products bring a relative residual down to the tolerance."""
+    if residual <= tolerance or alpha == 0:
+        return 1
+    return int(np.ceil(np.arccosh(residual / tolerance) / np.arccosh(1 / alpha)))
 
-    All columns share the products with S, which is what costs; step lengths are each column's own. A converged column
-    is frozen: its steps are 0. `residual` is used up.
+
+def _relative(squares, norms):
+    return float((np.sqrt(squares) / norms).max())
+
+
+def _near_each_other(matrix):
+    """Return (order, places): a renumbering of the nodes in which neighbours lie near each other, and its inverse.
+
+    A product reads the rows of a node's neighbours: near each other they are still in the processor's cache.
     """
-    direction = residual.copy()
-    squares = _dots(residual, residual)
-    for iteration in range(max_iterations):
-        active = np.sqrt(squares) > targets
-        if not active.any():
-            return iteration
-        product = _apply(matrix, alpha, direction)
-        curvature = _dots(direction, product)
-        step = _divide(squares, curvature, active)
-        solution += direction * step
-        product *= step
-        residual -= product
-        before, squares = squares, _dots(residual, residual)
-        direction *= _divide(squares, before, active)
-        direction += residual
-    return max_iterations
+    n = matrix.shape[0]
+    if n < REORDER:
+        return np.arange(n), np.arange(n)
+    order = csgraph.reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    places = np.empty(n, np.int64)
+    places[order] = np.arange(n)
+    return order, places
 
 
-def _apply(matrix, alpha, block):
-    """Return (I - alpha S) block."""
-    result = matrix @ block
-    result *= np.float32(-alpha)
-    result += block
+def _renumbered(matrix, order):
+    if matrix.shape[0] < REORDER:
+        return matrix
+    result = matrix[order][:, order]
+    result.sort_indices()
     return result
 
 
-def _dots(a, b):
-    """Return the columns' inner products as float64 [columns].
+def _read(array, columns, places, pool):
+    """Return some columns of an array as float32 [n, w], row i at places[i]; the array is read row after row."""
+    result = np.empty((len(array), columns.stop - columns.start), np.float32)
 
-    Summed in float32 over 512 rows at a time and in float64 over these: as exact as float64 throughout for this
-    purpose, and three times as fast.
-    """
-    return np.sum([np.einsum("ij,ij->j", a[start:start + 512], b[start:start + 512])
-                   for start in range(0, len(a), 512)], axis=0, dtype=np.float64)
+    def read(start):
+        result[places[start:start + ROWS]] = array[start:start + ROWS, columns]
+
+    list(pool.map(read, range(0, len(array), ROWS)))
+    return result
 
 
-def _divide(numerator, denominator, where):
-    """Return numerator / denominator as float32, 0 where not `where`."""
-    result = np.zeros(len(numerator))
-    np.divide(numerator, denominator, out=result, where=where & (denominator > 0))
-    return result.astype(np.float32)
+def _write(out, columns, block, places, pool):
+    """Write a block to some columns of an array, row after row; row i comes from places[i]."""
+
+    def write(start):
+        out[start:start + ROWS, columns] = block[places[start:start + ROWS]]
+
+    list(pool.map(write, range(0, len(out), ROWS)))
+

@@ -3,7 +3,7 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.progress import progress
-from slim_retrieval.graph import affinity, diffusion, features, manifold
+from slim_retrieval.graph import affinity, conjugate_gradients, features, manifold
 
 GROUP = 32  # images solved together: their arrays, [union of their truncations, 32], stay in the processor's cache
 
@@ -137,12 +137,13 @@ def solve(matrix, alpha, members, groups, tolerance=1e-6, max_iterations=20):
     for rows in progress(groups, what="offline diffusion", unit="group"):
         union, places = np.unique(columns[rows], return_inverse=True)
         places, own = places.reshape(len(rows), width), np.arange(len(rows))
-        cut = _Masked(matrix[union][:, union], np.zeros((len(union), len(rows)), np.float32))
-        cut.mask[places, own[:, None]] = 1
-        residual = np.zeros_like(cut.mask)
+        mask = np.zeros((len(union), len(rows)), np.float32)
+        mask[places, own[:, None]] = 1
+        residual = np.zeros_like(mask)
         residual[places[:, 0], own] = 1
         solution = np.zeros_like(residual)
-        diffusion._conjugate_gradients(cut, alpha, solution, residual, np.full(len(rows), tolerance), max_iterations)
+        conjugate_gradients.improve(_masked(matrix[union][:, union], alpha, mask), solution, residual,
+                                    np.full(len(rows), tolerance), max_iterations)
         values[rows] = solution[places, own[:, None]]
     values[members < 0] = 0
     result = sparse.csr_matrix((values.ravel(), columns.ravel(), np.arange(n + 1) * width), shape=(n, n))
@@ -150,14 +151,12 @@ def solve(matrix, alpha, members, groups, tolerance=1e-6, max_iterations=20):
     return result
 
 
-class _Masked:
-    """S on a union of members, its product with each column zero outside the column's own members."""
-
-    def __init__(self, matrix, mask):
-        self.matrix = matrix
-        self.mask = mask
-
-    def __matmul__(self, block):
-        result = self.matrix @ block
-        result *= self.mask
+def _masked(matrix, alpha, mask):
+    """Return the product with I - alpha S on a union of members, zero in each column outside its own members."""
+    def product(block):
+        result = matrix @ block
+        result *= mask
+        result *= np.float32(-alpha)
+        result += block
         return result
+    return product

@@ -83,7 +83,7 @@ def takes(requirement, *versions):
     ("cpu", "tensorflow", "faiss-cpu", "1.7.4"), ("gpu", "tensorflow-gpu", "faiss-gpu", "1.7.2")])
 def test_python_3_7_gets_tensorflow_1(given, extra, tensorflow, faiss, faiss_version):
     wanted = installed(given, extra, "3.7")
-    assert set(wanted) == {"tf-slim", "protobuf", "numpy", tensorflow, faiss}
+    assert set(wanted) == {"tf-slim", "protobuf", "numpy", "numba", tensorflow, faiss}
     assert takes(wanted[tensorflow], "1.14.0", "1.15.0", "1.15.5", "2.0.0", "2.11.0") == [False, True, True, False,
                                                                                         False]
     assert takes(wanted["protobuf"], "3.20.3", "3.21.0", "4.24.4") == [True, False, False]
@@ -96,7 +96,7 @@ def test_python_3_7_gets_tensorflow_1(given, extra, tensorflow, faiss, faiss_ver
 @pytest.mark.parametrize("extra, faiss, extras", [("cpu", "faiss-cpu", set()), ("gpu", "faiss-gpu-cu12", {"and-cuda"})])
 def test_later_pythons_get_tensorflow_2(given, extra, faiss, extras, version):
     wanted = installed(given, extra, version)
-    assert set(wanted) == {"tf-slim", "tf-keras", "tensorflow", faiss}
+    assert set(wanted) == {"tf-slim", "tf-keras", "tensorflow", "numba", faiss}
     for name in ("tensorflow", "tf-keras"):  # tf-keras has TensorFlow's minor versions
         assert takes(wanted[name], "1.15.5", "2.14.1", "2.15.0", "2.21.0", "2.22.0") == [False, False, True, True,
                                                                                        False]

