@@ -6,7 +6,7 @@ from slim_retrieval.evaluation import metric_names
 from slim_retrieval.evaluation.average_precision import AVERAGE_PRECISION
 from slim_retrieval.evaluation.places import find
 
-PLACES_PER_BLOCK = 2 ** 21  # places judged at a time; a few arrays of this many 8-byte numbers are alive at once
+PLACES_PER_BLOCK = 2 ** 20  # places judged at a time; a few arrays of this many 8-byte numbers are alive at once
 
 
 def evaluate(ranks, relevance, ap="step", recall_at=(1, 5, 10), names=()):

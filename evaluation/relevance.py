@@ -8,8 +8,6 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 
-MARKS_PER_BLOCK = 2 ** 25  # bytes of marks alive at once
-
 
 class Relevance(NamedTuple):
     """What is right for each query.
@@ -76,24 +74,25 @@ def from_lists(positives, junk, num_gallery):
         raise InputError("the ground truth lists positives for {} queries and junk for {}; it must list both for each "
                          "query".format(len(positives), len(junk)))
     right, removed = _keys(positives, num_gallery, "positive"), _keys(junk, num_gallery, "junk")
-    both = np.intersect1d(right, removed)
+    both = removed[np.searchsorted(right, removed) < np.searchsorted(right, removed, "right")]
     if both.size:
         raise InputError("the ground truth calls gallery image {} both positive and junk for query {}".format(
             both[0] % num_gallery, both[0] // num_gallery))
-    right, removed = _Lists(right, len(positives), num_gallery), _Lists(removed, len(positives), num_gallery)
+    starts, ids = _lists(right, len(positives), num_gallery)
+    junk_starts, junk_ids = _lists(removed, len(positives), num_gallery)
 
     def judge(rows, ranks):
-        kinds = np.empty(ranks.shape, np.int8)
-        size = max(1, MARKS_PER_BLOCK // (num_gallery + 1))
-        for start in range(0, len(rows), size):
-            some = slice(start, start + size)
-            marks = np.zeros((len(rows[some]), num_gallery + 1), np.int8)  # the last column is what a pad reaches
-            right.mark(marks, rows[some], 1)
-            removed.mark(marks, rows[some], 2)
-            kinds[some] = np.take_along_axis(marks, _as_index(ranks[some]) % (num_gallery + 1), axis=1)
-        return kinds == 1, (kinds == 2 if removed.ids.size else None)
+        ranks, kinds = _as_index(ranks), np.empty(ranks.shape, np.int8)
+        marks = np.zeros(num_gallery + 1, np.int8)  # of one query; the last one is what a pad reaches
+        for i, row in enumerate(rows):
+            mine = ids[starts[row]:starts[row + 1]]
+            not_counted = junk_ids[junk_starts[row]:junk_starts[row + 1]]
+            marks[mine], marks[not_counted] = 1, 2
+            np.take(marks, ranks[i], mode="wrap", out=kinds[i])
+            marks[mine], marks[not_counted] = 0, 0
+        return kinds == 1, (kinds == 2 if junk_ids.size else None)
 
-    return Relevance(np.diff(right.starts), num_gallery, judge)
+    return Relevance(np.diff(starts), num_gallery, judge)
 
 
 def rearranged(relevance, queries, gallery):
@@ -109,16 +108,9 @@ def rearranged(relevance, queries, gallery):
                      lambda rows, ranks: relevance.judge(queries[rows], ids[_as_index(ranks)]))
 
 
-class _Lists:
-    """Lists of ids, end to end: those of query q are ids[starts[q]:starts[q + 1]]."""
-
-    def __init__(self, keys, num_queries, num_gallery):
-        self.ids = keys % max(num_gallery, 1)
-        self.starts = np.searchsorted(keys, np.arange(num_queries + 1) * num_gallery)
-
-    def mark(self, marks, rows, value):
-        for i, row in enumerate(rows):
-            marks[i, self.ids[self.starts[row]:self.starts[row + 1]]] = value
+def _lists(keys, num_queries, num_gallery):
+    """Return (starts, ids): those of query q are ids[starts[q]:starts[q + 1]]."""
+    return np.searchsorted(keys, np.arange(num_queries + 1) * num_gallery), keys % max(num_gallery, 1)
 
 
 def _as_index(ranks):
@@ -143,4 +135,8 @@ def _keys(lists, num_gallery, what):
     if outside.size:
         raise InputError("{} id {} of query {} is not in 0..{}: the ground truth does not belong to this gallery of {} "
                          "images".format(what, ids[outside[0]], queries[outside[0]], num_gallery - 1, num_gallery))
-    return np.unique(queries * num_gallery + ids)
+    keys = queries * num_gallery + ids
+    if (keys[1:] <= keys[:-1]).any():  # most ground truths list each query's ids in order
+        keys = np.sort(keys)
+        keys = keys[np.append(True, keys[1:] > keys[:-1])]
+    return keys
