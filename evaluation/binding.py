@@ -7,7 +7,7 @@ from slim_retrieval.evaluation.ground_truth import Index
 from slim_retrieval.evaluation.names import Names
 
 
-def bind(truth, query_paths, gallery_paths, where):
+def bind(truth, query_paths, gallery_paths, where, query_names=None):
     """Return the `GroundTruth` for queries and gallery images in the order of their own rows.
 
     Images are matched by name (names.py). Gallery images that the ground truth does not name are distractors.
@@ -16,11 +16,12 @@ def bind(truth, query_paths, gallery_paths, where):
       truth: a `GroundTruth`.
       query_paths, gallery_paths: the rows' names.
       where: what they belong to, for messages.
+      query_names: names to match the queries by, where they have others than their paths.
 
     Raises:
       InputError: a query of one side that the other lacks, a gallery image that is missing, or two rows of one name.
     """
-    queries = _match(find_query(truth), query_paths, "query", where)
+    queries = _match(find_query(truth), query_names or query_paths, "query", where)
     unknown = np.flatnonzero(queries < 0)
     if unknown.size:
         raise InputError("{} has {} queries, the ground truth {}; {} of them are not in the ground truth, the first is "

@@ -1,6 +1,6 @@
 """Google Landmarks v2: retrieval (mAP@100) and recognition (GAP), from the solutions and submissions of the challenge.
 
-    retrieval_solution_v2.1.csv      id,images,Usage       images: index ids, separated by blanks
+    retrieval_solution_v2.1.csv      id,images,Usage       images: index ids, separated by blanks, or None
     recognition_solution_v2.1.csv    id,landmarks,Usage    landmarks: numbers; empty where the photo shows none
     submissions                      id,images             best first          id,landmarks     number and score
 
@@ -26,7 +26,7 @@ METRICS = ("mAP@100", "mAP")
 def read_retrieval(path):
     """Return the `GroundTruth` of retrieval; `path` is the solution or a folder that holds it."""
     columns = _read_solution(path, "retrieval_solution_v2.1.csv", "images")
-    positives = [sorted(set(images.split())) if usage != "Ignored" else []
+    positives = [sorted(set(images.split()) - {"None"}) if usage != "Ignored" else []
                  for images, usage in zip(columns["images"], columns["Usage"])]
     gallery = sorted({name for names in positives for name in names})
     truth = listed(columns["id"], gallery, positives, [[] for _ in positives], "listed images", metrics=METRICS,

@@ -30,8 +30,9 @@ def read_ground_truth(run, config, validation=False):
     query, gallery = (_read_index(features, split) for split in tables.SPLITS)
     if not settings.ground_truth:
         return protocols.of_tables(settings.protocol, query, gallery)
+    # A photo may hold several queries: `query` is the ground truth's name for each (datasets/benchmark_oxford.py).
     return bind(protocols.read(settings.protocol, settings.ground_truth), query.column("path"), gallery.column("path"),
-                "the run {}".format(run))
+                "the run {}".format(run), query.columns.get("query"))
 
 
 def read_train_index(run):

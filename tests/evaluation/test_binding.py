@@ -39,6 +39,11 @@ def test_rows_of_a_run(truth):
     assert bound.query_names == ("image_q", "image_p") and bound.is_complete
 
 
+def test_queries_may_have_a_name_beside_their_path(truth):
+    bound = bind(truth, ["x/same.jpg", "x/same.jpg"], ["a", "b", "c"], "the run", ["q", "p"])
+    assert bound.query.paths == ["x/same.jpg"] * 2 and bound.relevance.num_positives.tolist() == [2, 1]
+
+
 def test_distractors(truth):
     names = ["a", "b", "c", "d", "e", "f"]
     more = add_distractors(truth, ["e", "f"])

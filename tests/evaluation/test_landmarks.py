@@ -4,7 +4,7 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.evaluation import landmarks, metrics, ranking_files
 
-RETRIEVAL = "id,images,Usage\nq1,a b,Public\nq2,c,Private\nq3,None,Ignored\n"
+RETRIEVAL = "id,images,Usage\nq1,a b,Public\nq2,c,Private\nq3,None,Ignored\nq4,None,Public\n"
 RECOGNITION = "id,landmarks,Usage\np1,7,Private\np2,,Private\np3,5 6,Public\np4,9,Private\np5,1,Ignored\n"
 
 
@@ -19,8 +19,8 @@ def test_retrieval_worked_by_hand(tmp_path):
     path = write(tmp_path / "mine.csv", "id,images\nq2,x c\nq1,a y b\nq3,a\n")
     ranks, truth = ranking_files.read(path, truth)
     result = metrics.evaluate(ranks, truth.relevance, truth.ap, names=truth.metrics)
-    np.testing.assert_allclose(result["average_precision"], [(1 + 2 / 3) / 2, 1 / 2, np.nan])
-    assert result["mAP_at_100"] == pytest.approx((5 / 6 + 1 / 2) / 2) and result["num_queries_without_positives"] == 1
+    np.testing.assert_allclose(result["average_precision"], [(1 + 2 / 3) / 2, 1 / 2, np.nan, np.nan])
+    assert result["mAP_at_100"] == pytest.approx((5 / 6 + 1 / 2) / 2) and result["num_queries_without_positives"] == 2
     parts = {name: metrics.evaluate(ranks[one.rows], one.relevance)["mAP"] for name, one in truth.settings.items()}
     assert parts == {"public": pytest.approx(5 / 6), "private": pytest.approx(1 / 2)}
 
