@@ -1,6 +1,8 @@
 """What GFR chose and why, one sentence each: made from the report of its training and the gallery at hand."""
 import numpy as np
 
+from slim_retrieval.graph.gfr_edge_learning import LAYERS
+
 
 def sentences(options, report, edges, effective):
     """Return {what: why} for a GFR of layers edge, or of a network.
@@ -58,9 +60,9 @@ def _propagation(options, report, edges):
         before = report.get("metric", report["plain"])
         where = "held-out classes" if report["held_out"] else "the train classes"
         why = "mAP on {} {:.3f}, without propagation {:.3f}".format(where, report["propagated"], before)
+        depth = "no other depth is ahead there" if edges.layers == LAYERS else "ahead of {} there".format(LAYERS)
         return {"sharpness": "{:g} and strength {:g}: {}".format(edges.sharpness, edges.strength, why),
-                "layers": "{}{}".format(edges.layers, ", as given" if options.layers else
-                                        ": 16, or another depth that is ahead of it there")}
+                "layers": "{}: {}".format(edges.layers, "as given" if options.layers else depth)}
     return {"sharpness": "{:g} and strength {:g}: fixed, there are no labels to judge by".format(
                 edges.sharpness, edges.strength),
             "layers": "{}: {}".format(edges.layers, "as given" if options.layers else
