@@ -1,6 +1,8 @@
 """Score rankings: mAP and friends, a table of methods and a report to look at."""
 import os
 
+import numpy as np
+
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import files, runs
 from slim_retrieval.common.errors import InputError, command
@@ -11,7 +13,7 @@ EXAMPLES = """examples:
   python eval_map.py                                     every ranking of the newest run
   python eval_map.py --run runs/shop --method none cfa   two methods of one run
   python eval_map.py --validation                        the rankings of the validation split
-  python eval_map.py --ranks R.npy --ground_truth G.csv --json OUT.json"""
+  python eval_map.py --ranks R.npy --ground_truth G.csv --json OUT.json --report OUT.html"""
 
 
 def build_parser():
@@ -20,7 +22,8 @@ def build_parser():
     parser.add_argument("--run", help="run to evaluate: a folder or a name; the newest without it")
     parser.add_argument("--method", nargs="+", metavar="NAME", help="only these rankings; all without it")
     parser.add_argument("--validation", action="store_true", help="evaluate the validation split, without a report")
-    parser.add_argument("--report", dest="report", action="store_true", default=None, help="write report.html")
+    parser.add_argument("--report", nargs="?", const=True, metavar="FILE", help="write a report to look at: the run's "
+                        "report.html (the default), or FILE; with --ranks only to FILE")
     parser.add_argument("--no-report", dest="report", action="store_false", help="do not write report.html")
     parser.add_argument("--ranks", metavar="PATH", help="a ranking from anywhere: .npy, [queries, k], -1 pads; a "
                         "folder of lists <query>.txt; a TREC run; ILIAS' .json; a Landmarks .csv")
@@ -44,7 +47,7 @@ def main(argv=None):
     overrides.update({"evaluation." + name: getattr(flags, name) for name in ("protocol", "ground_truth")
                       if getattr(flags, name)})
     if flags.ranks:
-        _refuse(flags, ["run", "method", "validation", "report"], "belongs to a run; leave it out with --ranks")
+        _refuse(flags, ["run", "method", "validation"], "belongs to a run; leave it out with --ranks")
         evaluate_file(flags, configuration.resolve(flags.config, overrides))
     else:
         _refuse(flags, ["json", "gallery_names", "query_names", "num_distractors"],
@@ -62,6 +65,8 @@ def evaluate_file(flags, config):
     if settings.protocol == landmarks.RECOGNITION:
         evaluate_recognition(flags, settings.ground_truth)
         return
+    if flags.report is True:
+        raise InputError("--report needs a file name with --ranks, such as --report OUT.html")
     ranks, result, truth = scoring.evaluate(flags.ranks, _read_truth(flags, settings), settings,
                                             scoring.read_about(flags.ranks), config.run.seed)
     text = caption.of_files(truth, result["ap"], result["num_queries_without_positives"], settings.protocol)
@@ -69,6 +74,9 @@ def evaluate_file(flags, config):
     if flags.json:
         scoring.write(flags.json, result, text)
     print(table.plain(results, text, scoring.shown(settings, truth)))
+    if flags.report:
+        _write_report(flags.report, result["name"], text, results, {result["name"]: ranks}, truth, config,
+                      notes=["Made from files: without pictures and without features, so without distances and map."])
 
 
 def evaluate_recognition(flags, solution):
@@ -103,10 +111,10 @@ def evaluate_run(run, flags, config):
     files.write_text(os.path.join(base, "results", "table.md"), table.markdown(results, text, metrics))
     print(table.plain(results, text, metrics), flush=True)
     if flags.report is not False and not flags.validation:
-        pictures, note = _pictures(config, truth)
-        report.write(os.path.join(run, "report.html"), os.path.basename(os.path.abspath(run)), text, results, rankings,
-                     truth, config.evaluation.report_queries, pictures, note)
-        print("report: {}".format(os.path.join(run, "report.html")))
+        notes = []
+        _write_report(flags.report if isinstance(flags.report, str) else os.path.join(run, "report.html"),
+                      os.path.basename(os.path.abspath(run)), text, results, rankings, truth, config,
+                      _pictures(config, truth, notes), _features(run, truth, notes), notes)
 
 
 def _read_truth(flags, settings):
@@ -138,21 +146,47 @@ def _refuse(flags, names, why):
             raise InputError("--{} {}".format(name, why))
 
 
-def _pictures(config, truth):
-    """Return ((query_image, gallery_image), '') or, when the data cannot be read any more, (None, why)."""
+def _write_report(path, title, text, results, rankings, truth, config, pictures=None, features=None, notes=()):
+    for note in notes:
+        print(note)
+    size = report.write(path, title, text, results, rankings, truth, config.evaluation.report_queries, pictures,
+                        features, notes, config.run.seed, scoring.shown(config.evaluation, truth))
+    print("report: {} ({:.1f} MB)".format(path, size / 1e6))
+
+
+def _features(run, truth, notes):
+    """Return (query, gallery) features, memory-mapped; when they cannot be had, None, and say why in `notes`."""
+    found = []
+    for split, index in (("query", truth.query), ("gallery", truth.gallery)):
+        path = os.path.join(run, "features", split, "features.npy")
+        try:
+            features = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            notes.append("Without distances and map: {} cannot be read ({}).".format(path, error))
+            return None
+        wanted = (len(index.paths),) + (found[0].shape[1:] if found else features.shape[1:2])
+        if features.shape != wanted:
+            notes.append("Without distances and map: {} has shape {} rather than {}.".format(
+                path, list(features.shape), list(wanted)))
+            return None
+        found.append(features)
+    return tuple(found)
+
+
+def _pictures(config, truth, notes):
+    """Return (query_image, gallery_image); when the data cannot be read any more, None, and say why in `notes`."""
     from slim_retrieval.datasets.factory import read_split  # only the report looks at images
     readers = []
     for split, index in (("query", truth.query), ("gallery", truth.gallery)):
         try:
             images = read_split(configuration.to_plain(config.data), split, config.run.seed)
         except (InputError, OSError) as error:
-            note = "Without pictures: {}".format(" ".join(str(error).split()))
-            print(note)
-            return None, note
+            notes.append("Without pictures: {}".format(" ".join(str(error).split())))
+            return None
         # By path: extraction may have left out rows that could not be read.
         rows = {path: row for row, path in enumerate(images.paths)}
         readers.append(lambda row, rows=rows, images=images, index=index: images.load(_row(rows, index.paths[row])))
-    return tuple(readers), ""
+    return tuple(readers)
 
 
 def _row(rows, path):

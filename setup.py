@@ -34,6 +34,7 @@ setup(
             "numba>=0.56",
             "tensorflow-gpu>=1.15,<1.16" + TF1, "faiss-gpu==1.7.2" + TF1,
             "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
-        "test": ["pytest>=7", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
+        "report": ["umap-learn>=0.5"],
+        "test": ["pytest>=7", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
     },
 )

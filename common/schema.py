@@ -19,7 +19,7 @@ class RunConfig:
 @dataclass
 class SplitConfig:
     source: str = option("", "what to read, relative to data.path: a folder (folder), a CSV file (csv), "
-                             "the files' prefix such as train or t10k (idx), a file pattern (tfrecord); "
+                             "the files' prefix such as train or t10k (idx, cifar), a file pattern (tfrecord); "
                              "empty: this split does not exist")
     part: List[float] = option([0.0, 1.0], "share of the source's images, [from, to) of a seeded shuffle; "
                                            "ranges that do not overlap share no image", minimum=0, maximum=1)
@@ -28,7 +28,7 @@ class SplitConfig:
 @dataclass
 class DataConfig:
     reader: str = option("folder", "layout of the data: folder (one folder per class), csv, idx (MNIST family), "
-                                   "tfrecord (slim's schema)")
+                                   "cifar, tfrecord (slim's schema)")
     path: str = option("", "where the data lies; ~ is expanded")
     train: SplitConfig = section(SplitConfig, "images to train on")
     validation: SplitConfig = section(SplitConfig, "images to choose parameters on; never query or gallery")
@@ -144,7 +144,7 @@ class EvaluationConfig:
     validation_queries: float = option(0.2, "--validation: share of the validation split used as queries",
                                        minimum=0.01, maximum=0.99)
     note: str = option("", "a remark for the table's caption, such as how the parameters were chosen")
-    report_queries: int = option(20, "queries shown in report.html", minimum=0)
+    report_queries: int = option(40, "queries that the report shows with their ranked lists", minimum=0)
 
 
 @dataclass

@@ -108,8 +108,7 @@ def test_newest_run(folder):
     assert "| none | 0.6667 | 0.5000-0.8333 | 0.5000 | 1.0000 |" in (run / "results" / "table.md").read_text()
     assert "2 queries (query), 3 gallery images (gallery); positives: same label; AP: step sum" in done.stdout
     page = (run / "report.html").read_text(encoding="utf-8")
-    # Two queries, and 3 + 3 and 2 + 3 results.
-    assert page.count("data:image/png;base64,") == 2 + 11
+    assert page.count("data:image/png;base64,") == 2 + 3  # each picture once, however often it is shown
     assert not [name for _, _, names in os.walk(str(run)) for name in names if name.startswith(".partial")]
 
 
@@ -138,7 +137,7 @@ def test_one_missing_picture(folder):
     (folder / "data" / "gallery" / "a" / "1.png").unlink()
     assert run_script(folder).returncode == 0
     page = (folder / "runs" / "tiny" / "report.html").read_text(encoding="utf-8")
-    assert "left out: 1." in page and page.count("data:image/png;base64,") == 2 + 11 - 3
+    assert "left out: 1." in page and page.count("data:image/png;base64,") == 2 + 3 - 1
 
 
 def test_validation(folder):
@@ -216,6 +215,34 @@ def test_rankings_from_anywhere(tmp_path):
     assert (result["num_queries"], result["num_queries_without_positives"], result["seconds"]) == (2, 1, None)
     assert "queries without positives, left out: 1" in done.stdout and "mine    0.5000" in done.stdout
     assert result["mAP_interval"] == [0.5, 0.5] and result["against_none"] is None
+
+
+def test_report_with_features_and_elsewhere(folder):
+    run = folder / "runs" / "tiny"
+    done = run_script(folder)
+    assert "Without distances and map: runs/tiny/features/query/features.npy cannot be read" in done.stdout
+    (run / "report.html").unlink()
+    np.save(str(run / "features" / "query" / "features.npy"), np.eye(2, 4, dtype=np.float32))
+    np.save(str(run / "features" / "gallery" / "features.npy"), np.eye(3, 4, dtype=np.float32))
+    done = run_script(folder, "--report", "elsewhere.html")
+    assert "report: elsewhere.html (0." in done.stdout and "Without" not in done.stdout
+    page = (folder / "elsewhere.html").read_text(encoding="utf-8")
+    # Query 0 is gallery image 0, query 1 is image 1 of the other class; all other pairs are at right angles.
+    # So of 3 x 3 comparisons the match is closer in 2, as far in 1 + 2 + 2, farther in 2.
+    assert '"pairs":[3,3],"closer":0.5}' in page and "t-SNE" in page and not (run / "report.html").exists()
+    np.save(str(run / "features" / "gallery" / "features.npy"), np.eye(4, 4, dtype=np.float32))
+    assert "gallery/features.npy has shape [4, 4] rather than [3, 4]" in run_script(folder).stdout
+    assert "Without distances and map" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_report_from_files(tmp_path):
+    (tmp_path / "gt.csv").write_text("split,path,label\nquery,q,a\nquery,r,x\ngallery,g,b\ngallery,h,a\n")
+    np.save(str(tmp_path / "mine.npy"), np.array([[0, 1], [0, 1]]))
+    arguments = ["--ranks", "mine.npy", "--ground_truth", "gt.csv"]
+    assert "--report needs a file name" in fails(tmp_path, *(arguments + ["--report"]))
+    assert run_script(tmp_path, *(arguments + ["--report", "out/mine.html"])).returncode == 0
+    page = (tmp_path / "out" / "mine.html").read_text(encoding="utf-8")
+    assert "<h1>mine</h1>" in page and '"marks":[["wc"]]' in page and "without pictures" in page
 
 
 def test_flags_that_do_not_go_together(folder):
