@@ -57,11 +57,22 @@ def _check_rows(ranks, start, num_gallery, name):
     if place:
         raise InputError("{}: query {} has id {} behind a -1 pad at place {}; pads belong at the end".format(
             name, start + place[0], ranks[place[0], place[1] + 1], place[1]))
-    ordered = np.sort(ranks, axis=1)
-    place = _first((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0))
+    place = _first_repeated(ranks, num_gallery)
     if place:
         raise InputError("{}: query {} ranks id {} more than once; end short rankings with -1, not with copies".format(
-            name, start + place[0], ordered[place]))
+            name, start + place[0], ranks[place]))
+
+
+def _first_repeated(ranks, num_gallery):
+    """Return a (row, column) whose id stands in the row again, or None; pads do not count."""
+    written, places = np.empty(num_gallery, np.int32), np.arange(ranks.shape[1], dtype=np.int32)
+    for i, row in enumerate(ranks):
+        ids = row[:np.count_nonzero(row >= 0)]
+        written[ids] = places[:len(ids)]  # an id that stands twice keeps one of its places
+        repeated = np.flatnonzero(written[ids] != places[:len(ids)])
+        if repeated.size:
+            return i, int(repeated[0])
+    return None
 
 
 def _first(wrong):

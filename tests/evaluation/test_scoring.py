@@ -29,7 +29,7 @@ def test_one_method(tmp_path):
     assert (result["name"], result["ap"], result["seconds"], result["k"], result["num_gallery"]) == (
         "cfa", "step", 2.5, 3, 3)
     assert result["cmc_at_2"] == 1 and result["recall_at_1"] == 1 and "recall_at_3" in result
-    assert result["settings"] == {} and result["positives"] == "same label"
+    assert (result["settings"], result["positives"], result["protocol"]) == ({}, "same label", "classes")
 
 
 def test_the_protocols_ap_unless_another_is_asked_for(tmp_path):
