@@ -69,7 +69,7 @@ def evaluate_file(flags, config):
         raise InputError("--report needs a file name with --ranks, such as --report OUT.html")
     ranks, result, truth = scoring.evaluate(flags.ranks, _read_truth(flags, settings), settings,
                                             scoring.read_about(flags.ranks), config.run.seed)
-    text = caption.of_files(truth, result["ap"], result["num_queries_without_positives"], settings.protocol)
+    text = caption.of_files(truth, result["ap"], result["num_queries_without_positives"])
     results = {result["name"]: result}
     if flags.json:
         scoring.write(flags.json, result, text)
@@ -103,8 +103,7 @@ def evaluate_run(run, flags, config):
     skipped = next(iter(results.values()))["num_queries_without_positives"]
     text = caption.of_run(config.data, truth, scoring.definition(config.evaluation, truth), skipped,
                           run_results.read_train_index(run),
-                          config.evaluation.validation_queries if flags.validation else None, config.evaluation.note,
-                          config.evaluation.protocol)
+                          config.evaluation.validation_queries if flags.validation else None, config.evaluation.note)
     metrics = scoring.shown(config.evaluation, truth)
     for name, result in results.items():
         scoring.write(os.path.join(base, "results", name + ".json"), result, text)

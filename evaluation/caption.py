@@ -2,13 +2,13 @@
 from slim_retrieval.evaluation.average_precision import DESCRIPTIONS
 
 
-def of_files(ground_truth, ap, skipped=0, protocol="classes"):
+def of_files(ground_truth, ap, skipped=0):
     """Return the caption of rankings that come without a run."""
     return "; ".join([_count(ground_truth.query, "queries") + ", " + _count(ground_truth.gallery, "gallery images")]
-                     + _rules(ground_truth, ap, skipped, protocol))
+                     + _rules(ground_truth, ap, skipped))
 
 
-def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None, note="", protocol="classes"):
+def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None, note=""):
     """Return the caption of a run's results.
 
     Args:
@@ -19,7 +19,6 @@ def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None, note=
       train: `Index` of the images trained on, or None when it is not known.
       validation: None, or the share of the validation split that became queries.
       note: the experiment's own remark (evaluation.note).
-      protocol: its name.
     """
     query, gallery = data.query, data.gallery
     if validation is not None:
@@ -30,15 +29,16 @@ def of_run(data, ground_truth, ap, skipped=0, train=None, validation=None, note=
         parts.append("validation split, a share of {:g} cut off as queries".format(validation))
     if data.train.source:
         parts.append("trained on {}".format(_source(data.train)) + _overlap(ground_truth, train))
-    parts += _rules(ground_truth, ap, skipped, protocol)
+    parts += _rules(ground_truth, ap, skipped)
     parts.append("for choosing parameters, not a test result" if validation is not None else note)
     return "; ".join(part for part in parts if part)
 
 
-def _rules(ground_truth, ap, skipped, protocol):
-    parts = ["protocol " + protocol] if protocol != "classes" else []
+def _rules(ground_truth, ap, skipped):
+    is_named = ground_truth.protocol != "classes"
+    parts = ["protocol " + ground_truth.protocol] if is_named else []
     parts += ["positives: " + ground_truth.rule, "AP: " + DESCRIPTIONS[ap]]
-    if ap != ground_truth.ap and protocol != "classes":
+    if ap != ground_truth.ap and is_named:
         parts.append("not the protocol's own AP, which is the {}".format(DESCRIPTIONS[ground_truth.ap]))
     if skipped:
         parts.append("queries without positives, left out: {:,}".format(skipped))

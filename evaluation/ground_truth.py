@@ -28,6 +28,7 @@ class GroundTruth(NamedTuple):
       query, gallery: the images, in the order of rows and of ids.
       relevance: what is right; the main setting where there are several.
       rule: the rule in words, such as "same label".
+      protocol: its name in protocols.py.
       ap: the protocol's definition of average precision.
       metrics: names of the metrics that it is reported by.
       settings: {name: Setting} for protocols that have several, such as easy, medium and hard.
@@ -40,6 +41,7 @@ class GroundTruth(NamedTuple):
     gallery: Index
     relevance: relevances.Relevance
     rule: str
+    protocol: str = "classes"
     ap: str = "step"
     metrics: Tuple[str, ...] = SHOWN
     settings: Dict[str, Setting] = {}

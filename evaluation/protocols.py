@@ -38,7 +38,7 @@ def read(name, path):
     Raises:
       InputError: unknown protocol, or files that are missing or malformed; the message is one line.
     """
-    return lookup(PROTOCOLS, name, "protocol").read(path)
+    return lookup(PROTOCOLS, name, "protocol").read(path)._replace(protocol=name)
 
 
 def of_tables(name, query, gallery):
@@ -51,7 +51,7 @@ def of_tables(name, query, gallery):
     if rule is None:
         raise InputError("protocol {} needs the benchmark's ground truth; give it with --ground_truth (or "
                          "evaluation.ground_truth)".format(name))
-    return rule(query, gallery)
+    return rule(query, gallery)._replace(protocol=name)
 
 
 def same_label(metrics=SHOWN):

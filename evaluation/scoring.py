@@ -36,7 +36,7 @@ def evaluate(path, ground_truth, settings, about=None, seed=0):
         name: _score(ranks if one.rows is None else ranks[one.rows], one.relevance, ap, depths, names, seed)
         for name, one in ground_truth.settings.items()}
     result.update({key: (about or {}).get(key) for key in COPIED})
-    result.update(name=name_of(path), protocol=settings.protocol, k=ranks.shape[1], ap=ap,
+    result.update(name=name_of(path), protocol=ground_truth.protocol, k=ranks.shape[1], ap=ap,
                   num_gallery=ground_truth.relevance.num_gallery, positives=ground_truth.rule)
     return ranks, result, ground_truth
 

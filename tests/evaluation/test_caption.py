@@ -32,7 +32,7 @@ def test_validation_is_no_test_result():
 
 
 def test_protocol_and_another_ap_are_named():
-    text = caption.of_files(classes(QUERY, GALLERY), "trapezoid", protocol="market1501")
+    text = caption.of_files(classes(QUERY, GALLERY)._replace(protocol="market1501"), "trapezoid")
     assert text == ("3 queries, 1,200 gallery images; protocol market1501; positives: same label; AP: trapezoid "
                     "(Oxford, revisited); not the protocol's own AP, which is the step sum")
 

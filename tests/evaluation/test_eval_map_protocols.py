@@ -167,6 +167,24 @@ def test_a_run_by_the_rule_of_its_protocol(run_script, tmp_path):
     assert result["mAP"] == 1 / 2 and result["cmc_at_1"] == 0 and "CMC@1" in out and "mINP" in out
 
 
+@pytest.mark.parametrize("protocol, rule", [
+    ("oxford5k", "positives: same label"), ("market1501", "protocol market1501; positives: same identity")])
+def test_validation_never_reads_the_benchmarks_ground_truth(run_script, tmp_path, protocol, rule):
+    settings = {"protocol": protocol, "ground_truth": "nowhere", "validation_queries": 0.5}
+    run = write_run(tmp_path, settings, ["q,1,1"], ["g,1,2"], "path,label,camera")
+    rows = ["v{0},7,{0}".format(i) for i in range(4)]
+    (run / "features" / "validation").mkdir()
+    (run / "features" / "validation" / "index.csv").write_text("\n".join(["path,label,camera"] + rows) + "\n")
+    (run / "features" / "validation" / "meta.json").write_text('{"features_hash": "v"}')
+    (run / "validation").mkdir()
+    rank(run / "validation", none=[[0, 1], [1, 0]])
+    about = {"features_hash": {"query": "v", "gallery": "v"}, "seed": 0, "validation_queries": 0.5}
+    (run / "validation" / "rankings" / "none.json").write_text(json.dumps(about))
+    status, out, err = run_script("--run", "tiny", "--validation")
+    assert status == 0, err
+    assert rule in out and read(run / "validation" / "results" / "none.json")["mAP"] == 1
+
+
 @pytest.mark.parametrize("files, message", [
     ({"gt/balliol_1_good.txt": b"caf\xe9\n"}, "balliol_1_good.txt is not UTF-8"),
     ({"gt/balliol_1_query.txt": b""}, "balliol_1_query.txt is empty"),
