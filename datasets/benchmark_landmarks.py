@@ -6,9 +6,10 @@
     PATH/[metadata/]retrieval_solution_v2.1.csv id,images ("id id ..." or None),Usage (Public or Private)
     PATH/{train,index,test}/a/b/c/abc....jpg    the first three letters of the id are folders
 
-Test images whose `images` is None are ignored by the benchmark and left out. `usage` is Public or Private. Training
-labels and index labels are different numberings; the label of a query is that of its first match. Where no training
-image is there, there is no training split. The files may also lie in PATH/ground_truth/.
+Test images whose `images` is None are ignored by the benchmark: they are left out, and so are their rows of the
+solution, of which a copy without them is written. `usage` is Public or Private. Training labels and index labels are
+different numberings; the label of a query is that of its first match. Where no training image is there, there is no
+training split. The files may also lie in PATH/ground_truth/.
 
 Source: https://github.com/cvdfoundation/google-landmark; Weyand et al., CVPR 2020
 """
@@ -39,11 +40,12 @@ def read_landmarks(path, options):
         raise InputError("{} holds no {}, nor do its folders metadata and ground_truth".format(path, SOLUTION))
     truth = csv_columns.read(solution, ["id", "images", "Usage"])
     landmarks = _index(path)
-    queries = []
+    queries, lines = [], ["id,images,Usage"]
     for name, images, usage in zip(truth["id"], truth["images"], truth["Usage"]):
-        matches = [] if images in ("None", "") else images.split()
+        matches = [] if images in ("None", "") or usage == "Ignored" else images.split()
         if matches:
             queries.append({"path": _place("test", name), "usage": usage, "label": landmarks.get(matches[0], UNKNOWN)})
+            lines.append(",".join([name, images, usage]))
     splits = {"query": rows_to_table(queries, path),
               "gallery": _table(path, "index", list(landmarks), list(landmarks.values()))}
     names, labels = _train(path) if os.path.isdir(os.path.join(path, "train")) else ([], [])
@@ -51,7 +53,8 @@ def read_landmarks(path, options):
         splits = dict(train=_table(path, "train", names, labels), **splits)
     notes = ["{:,} test images without matches are ignored, as the benchmark does".format(
         len(truth["id"]) - len(queries))]
-    return Found(splits, protocol="landmarks_v2", ground_truth=os.path.abspath(solution), notes=notes)
+    return Found(splits, protocol="landmarks_v2", ground_truth=SOLUTION, notes=notes,
+                 files={SOLUTION: "\n".join(lines) + "\n"})
 
 
 def _index(path):

@@ -17,11 +17,12 @@ class Found(NamedTuple):
 
     Attributes:
       splits: {split: ImageTable}; the key WHOLE alone where the layout does not say how to split.
-      protocol: for `evaluation.protocol`.
-      ground_truth: for `evaluation.ground_truth`; empty where labels are all it takes.
+      protocol: for `evaluation.protocol`; empty where nothing can be measured.
+      ground_truth: for `evaluation.ground_truth`; empty where labels are all it takes; the name of one of `files`.
       reader: `csv` where the images are files; else the reader that takes them out of larger files.
       sources: {split: (source, part)} for that other reader.
       notes: sentences for the report.
+      files: {name: text} of further files to write beside the lists.
     """
     splits: Dict[str, ImageTable]
     protocol: str = "classes"
@@ -29,6 +30,7 @@ class Found(NamedTuple):
     reader: str = "csv"
     sources: Dict[str, Tuple[str, List[float]]] = {}
     notes: List[str] = []
+    files: Dict[str, str] = {}
 
 
 def rows_to_table(rows, root=""):

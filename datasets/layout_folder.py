@@ -81,8 +81,8 @@ def _class_rows(root, options):
             root, len(images)))
     notes, last = _ignored(others, root), options["class_folder"] == "last"
     if len(inside) < len(images):
-        notes.append("{:,} images beside the class folders of {} belong to no class and are left out, e.g. {}".format(
-            len(images) - len(inside), root, next(image for image in images if os.sep not in image)))
+        notes.append("left out: {:,} of {:,} images lie beside the class folders of {}, e.g. {}".format(
+            len(images) - len(inside), len(images), root, next(image for image in images if os.sep not in image)))
     rows = [{"path": image, "label": _label(image, last)} for image in inside]
     deepest = max(image.count(os.sep) for image in inside)
     if deepest > 1:
@@ -108,7 +108,7 @@ def _some_images(root):
 
 
 def _ignored(others, root):
-    return ["{:,} files below {} have no image's ending and are left out".format(others, root)] if others else []
+    return ["left out: files below {} without an image's ending, {:,}".format(root, others)] if others else []
 
 
 def _inner(path):

@@ -37,7 +37,7 @@ def split_rows(labels, mode, shares, seed, roles=None, twins=None):
     Raises:
       InputError: shares that are none, or too few classes to divide.
     """
-    _check_shares(shares)
+    check_shares(shares)
     random = np.random.RandomState(seed)
     labels = np.asarray(labels)
     names, classes = np.unique(labels, return_inverse=True)
@@ -104,7 +104,12 @@ def _keep_queries_answerable(assigned, rows, roles):
         assigned[free[0]] = "gallery" if assigned[free[0]] == "query" else "query"
 
 
-def _check_shares(shares):
+def check_shares(shares):
+    """Refuse shares that do not make splits.
+
+    Raises:
+      InputError: a negative one, another sum than 1, or no query or gallery.
+    """
     values = [shares[split] for split in SPLITS]
     if min(values) < 0 or abs(sum(values) - 1) > 1e-6 or not (shares["query"] > 0 and shares["gallery"] > 0):
         raise InputError("--shares {}: expected shares of train, validation, query and gallery that add up to 1, query "
