@@ -2,7 +2,7 @@
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import cas_distances, cas_encoding, completion, features, joint, k_reciprocal, manifold, order
+from slim_retrieval.graph import cas_distances, cas_encoding, features, joint, manifold, order, self_join
 
 COUNTS = ("k1", "k2", "k3", "k4", "k5", "width")
 TIES = 1e-6  # weight of the original distance where it is to count only between equal ones
@@ -85,7 +85,7 @@ class CAS:
         self.original_ = features.check_features(gallery, "gallery")
         n = len(gallery)
         self.near_ = manifold.near(self.original_, neighbors, self.needed_neighbors(n))
-        self.least_ = k_reciprocal.least_similarities(self.original_)
+        self.least_ = self_join.least_similarities(self.original_)
         self.report_ = {name: min(getattr(self, name), n) for name in COUNTS + ("path_neighbors",)}
         return self
 
@@ -98,7 +98,7 @@ class CAS:
         queries = manifold.checked_queries(queries, self.original_)
         nodes = joint.Nodes(self.original_, queries)
         near = joint.neighbors(self.original_, queries, self.near_, max(1, self.needed_neighbors(len(nodes))))
-        return self._rank(queries, near, k_reciprocal.least_similarities(nodes, self.least_), k)
+        return self._rank(queries, near, self_join.least_similarities(nodes, self.least_), k)
 
     def rank_gallery(self, k):
         """Return int32 [n, k]: each gallery image as a query in the gallery's own graph, itself left out by id."""
@@ -116,7 +116,7 @@ class CAS:
 
     def _rank(self, queries, near, least, k, left_out=None):
         """Return the rankings of the last len(queries) nodes of a graph whose first nodes are the gallery."""
-        completion.check_depth(k)
+        order.check_depth(k)
         n, spread = len(self.original_), _spread(least)
         encoded = cas_encoding.encode(near, spread, self.k1, self.k2, self.k3, self.k4, self.k5, self.sigma, self.mu,
                                       self.width)
@@ -126,8 +126,7 @@ class CAS:
         def scores(rows):
             original = (1 - queries[rows] @ self.original_.T) / spread[nodes[rows], None]
             share = self.lambda_value or TIES
-            # order.rank takes values from -1 to 1; a power of two changes no digit.
-            return ((1 - share) * moved(nodes[rows]) + share * original) * np.float32(-1 / 64)
+            return -((1 - share) * moved(nodes[rows]) + share * original)
 
         return order.rank(scores, len(queries), n, k, left_out, "cas")
 

@@ -36,7 +36,7 @@ def encode(near, spread, k1, k2, k3, k4, k5, sigma, mu, width):
 
 def members(ids, k):
     """Return float32 CSR [n, n] with a 1 for each of a node's mutual k nearest, itself among them."""
-    return (edges._mutual(ids, k - 1) + sparse.identity(len(ids), np.int32, format="csr")).astype(np.float32)
+    return (edges.mutual_pattern(ids, k - 1) + sparse.identity(len(ids), np.int32, format="csr")).astype(np.float32)
 
 
 def diffuse(weights, confident, mu, width):
@@ -112,7 +112,7 @@ def expand(encoded, ids, confident, k4, k5):
     E is the mean over a node and its k4 - 1 nearest others (weight 1) and over its confident neighbours (weight 2) of
     the encodings; G is the k5 largest values of each row of E E, divided by their sum.
     """
-    nearest = row_stochastic(edges._nearest(ids, k4 - 1) + sparse.identity(len(ids), np.int32, format="csr"))
+    nearest = row_stochastic(edges.nearest(ids, k4 - 1) + sparse.identity(len(ids), np.int32, format="csr"))
     mixed = ((nearest + CONFIDENT * row_stochastic(confident)) / (1 + CONFIDENT)).tocsr().astype(np.float32) @ encoded
     kept = [largest(mixed[start:start + ROWS] @ mixed, k5) for start in range(0, len(ids), ROWS)]
     kept = row_stochastic(sparse.vstack(kept, format="csr"))

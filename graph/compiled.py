@@ -6,8 +6,6 @@ import time
 
 from slim_retrieval.common.notices import say_once
 
-SLOW = 0.5  # seconds; loading what an earlier process compiled takes less
-
 
 @functools.lru_cache(maxsize=None)
 def compiled(function, *signatures):
@@ -25,17 +23,16 @@ def compiled(function, *signatures):
         say_once("numba is not installed: sparse products by SciPy, several times slower (pip install numba)")
         return None
     start = time.perf_counter()
-    # Sums may be reordered and fused; NaN and infinity keep their meaning.
-    options = {"nogil": True, "fastmath": {"contract", "reassoc", "nsz"}}
+    # Sums may be reordered and fused; nothing is NaN (features are checked).
+    options = {"nogil": True, "fastmath": {"contract", "reassoc", "nsz", "nnan"}}
     try:
         result = numba.njit(list(signatures), cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in
         result = numba.njit(list(signatures), **options)(function)
-    seconds = time.perf_counter() - start
-    if seconds > SLOW:
+    if result.stats.cache_path is None or result.stats.cache_misses:
         say_once("compiled {}.{} in {:.1f} s{}".format(
-            function.__module__.split(".")[-1], function.__name__.strip("_"), seconds,
-            ", kept for later runs" if result._cache.cache_path else ""))
+            function.__module__.split(".")[-1], function.__name__.strip("_"), time.perf_counter() - start,
+            ", kept for later runs" if result.stats.cache_path else ""))
     return result
 
 

@@ -29,13 +29,13 @@ def edges(ids, similarities, k, kind, features=None):
 
 def knn(ids, similarities, k, features=None):
     """Join i and j when either is among the other's k nearest (the union)."""
-    nearest = _nearest(ids, k)
-    return _with_similarities(nearest + nearest.T, ids, similarities, features)
+    directed = nearest(ids, k)
+    return _with_similarities(directed + directed.T, ids, similarities, features)
 
 
 def mutual(ids, similarities, k, features=None):
     """Join i and j when each is among the other's k nearest."""
-    return _with_similarities(_mutual(ids, k), ids, similarities, features)
+    return _with_similarities(mutual_pattern(ids, k), ids, similarities, features)
 
 
 def k_reciprocal(ids, similarities, k, features=None):
@@ -60,8 +60,8 @@ def k_reciprocal_sets(ids, k, strict=False):
       strict: more than 2/3, as the authors' code has it, rather than at least 2/3, as the paper has it.
     """
     own = sparse.identity(len(ids), np.int32, format="csr")
-    whole = _mutual(ids, k) + own
-    half = _mutual(ids, max(1, int(np.around(k / 2)))) + own
+    whole = mutual_pattern(ids, k) + own
+    half = mutual_pattern(ids, max(1, int(np.around(k / 2)))) + own
     sizes = np.asarray(half.sum(axis=1)).ravel()
     parts = []
     for start in range(0, len(ids), ROWS):
@@ -80,7 +80,7 @@ def shared(ids, similarities, k, features=None):
     two sets' indicator vectors, in (0, 1]. Sharing is judged by ranks, so it holds where similarities are not
     comparable between dense and sparse regions (Jarvis and Patrick, 1973).
     """
-    members = _mutual(ids, k)
+    members = mutual_pattern(ids, k)
     profile = members + sparse.identity(len(ids), np.int32, format="csr")
     scale = 1 / np.sqrt(np.asarray(profile.sum(axis=1), np.float64).ravel())
     parts = [(profile[start:start + ROWS] @ profile).multiply(members[start:start + ROWS]).tocsr()
@@ -94,7 +94,7 @@ def shared(ids, similarities, k, features=None):
 EDGES = {"knn": knn, "mutual": mutual, "k_reciprocal": k_reciprocal, "shared": shared}
 
 
-def _nearest(ids, k):
+def nearest(ids, k):
     """Return int32 CSR [n, n] with a 1 at (i, j) when j is among i's k nearest."""
     chosen = np.array(ids[:, :k])  # a plain copy: SciPy 1.7 cannot work on pieces of a read-only memory map
     kept = chosen >= 0
@@ -103,9 +103,10 @@ def _nearest(ids, k):
     return _clean(matrix)
 
 
-def _mutual(ids, k):
-    nearest = _nearest(ids, k)
-    return nearest.multiply(nearest.T).tocsr()
+def mutual_pattern(ids, k):
+    """Return int32 CSR [n, n] with a 1 at (i, j) when each is among the other's k nearest."""
+    directed = nearest(ids, k)
+    return directed.multiply(directed.T).tocsr()
 
 
 def _clean(matrix):

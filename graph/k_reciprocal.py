@@ -3,10 +3,9 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.progress import progress
-from slim_retrieval.graph import edges, features, joint, knn, order
+from slim_retrieval.graph import edges, features, joint, order, self_join
 
-LEAST_ROWS = 2048  # a side of the blocks of products that are searched for the smallest
+KEPT = 2**24  # products of queries and gallery that are kept from the graph for the distances: 64 MB
 
 
 class KReciprocal:
@@ -27,7 +26,8 @@ class KReciprocal:
     own first, also among exact duplicates, and equal distances are ordered by id.
 
     No array over all pairs is held. V is sparse; sums of minima are formed from V's columns as an inverted index, for a
-    block of queries at a time. The largest distances cost one pass over all pairs.
+    block of queries at a time. The largest distances cost one pass over half of all pairs, which gives the neighbours
+    too: a stored graph is of no use here.
 
     Args:
       k1: neighbours that k-reciprocal sets are made of.
@@ -45,16 +45,15 @@ class KReciprocal:
         self.lambda_value = lambda_value
 
     def needed_neighbors(self, n):
-        """Return how many neighbours of each of n images the encodings take."""
-        return min(max(self.k1, self.k2 - 1), n - 1)
+        """Return 0: no stored graph is used, see above."""
+        return 0
 
     def fit(self, gallery, neighbors=None, labels=None):
         """Keep the gallery, its neighbours and its largest distances; return self.
 
         Args:
           gallery: float32 [n, d], rows L2-normalised; may be memory-mapped; not changed.
-          neighbors: (ids, similarities) of the gallery as from knn.neighbors; None or too few: searched.
-          labels: not used; the method is unsupervised.
+          neighbors, labels: not used.
 
         Raises:
           InputError: a setting or the gallery cannot be used.
@@ -63,8 +62,8 @@ class KReciprocal:
             raise InputError("k_reciprocal: k1 {}, k2 {}, lambda_value {}; k1 and k2 must be at least 1 and "
                              "lambda_value from 0 to 1".format(self.k1, self.k2, self.lambda_value))
         self.original_ = features.check_features(gallery, "gallery")
-        self.near_ = knn.enough(neighbors, self.original_, self.needed_neighbors(len(gallery)))
-        self.least_ = least_similarities(self.original_)
+        ids, similarities, self.least_ = self_join.join(self.original_, self._width(len(gallery)))
+        self.near_ = ids, similarities
         self.report_ = {"k1": min(self.k1, len(gallery) - 1), "k2": min(self.k2, len(gallery))}
         return self
 
@@ -76,11 +75,12 @@ class KReciprocal:
         """
         queries = features.check_features(queries, "query")
         features.check_same_width(queries, self.original_)
-        n, nodes = len(self.original_), joint.Nodes(self.original_, queries)
-        near = joint.neighbors(self.original_, queries, self.near_, self.needed_neighbors(len(nodes)))
-        least = least_similarities(nodes, self.least_)
-        encoded = encodings(nodes, near, least, self.k1, self.k2)
-        return self._rank(queries, least[n:], encoded[n:], encoded[:n], k)
+        n, q = len(self.original_), len(queries)
+        products = np.empty((q, n), np.float32) if q * n <= KEPT else None
+        ids, similarities, least = self_join.extend(self.original_, queries, self.near_, self.least_,
+                                                    self._width(n + q), products)
+        encoded = encodings(joint.Nodes(self.original_, queries), (ids, similarities), least, self.k1, self.k2)
+        return self._rank(queries, least[n:], encoded[n:], encoded[:n], k, products=products)
 
     def rank_gallery(self, k):
         """Return int32 [n, k]: each gallery image as a query in the gallery's own graph, itself left out by id."""
@@ -88,19 +88,23 @@ class KReciprocal:
         own = np.arange(len(self.original_))
         return self._rank(self.original_, self.least_, encoded, encoded, k, left_out=own)
 
-    def _rank(self, queries, least, query_encodings, gallery_encodings, k, left_out=None):
+    def _width(self, nodes):
+        """Return how many neighbours of each of so many nodes the encodings take."""
+        return max(1, min(max(self.k1, self.k2 - 1), nodes - 1))
+
+    def _rank(self, queries, least, query_encodings, gallery_encodings, k, left_out=None, products=None):
         inverted = gallery_encodings.T.tocsr()
 
         def score(rows):
             shared = overlaps(query_encodings[rows], inverted)
-            return -0.5 * self._distances(queries[rows], least[rows], shared)  # distances are at most 2
+            similarities = queries[rows] @ self.original_.T if products is None else products[rows]
+            return -self._distances(similarities, least[rows], shared)
 
         return order.rank(score, len(queries), len(self.original_), k, left_out, "k-reciprocal re-ranking")
 
-    def _distances(self, queries, least, shared):
+    def _distances(self, similarities, least, shared):
         """Return the result's distances of a block of queries to the gallery, float32 [b, n]."""
-        original = queries @ self.original_.T
-        np.subtract(1, original, out=original)
+        original = 1 - similarities
         original /= _spread(least)[:, None]
         jaccard = 1 - shared / (2 - shared)
         if self.lambda_value == 0:
@@ -130,7 +134,7 @@ def encodings(nodes, near, least, k1, k2):
 
 def averaging(ids, k):
     """Return float32 CSR [n, n] that averages over each node and its k - 1 nearest others."""
-    members = edges._nearest(ids, k - 1) + sparse.identity(len(ids), np.int32, format="csr")
+    members = edges.nearest(ids, k - 1) + sparse.identity(len(ids), np.int32, format="csr")
     counts = np.diff(members.indptr)
     return sparse.csr_matrix((np.repeat(1 / counts, counts).astype(np.float32), members.indices, members.indptr),
                              shape=members.shape)
@@ -148,26 +152,6 @@ def overlaps(rows, inverted):
     # A matrix that holds an entry more than once: toarray() adds them up, in compiled code.
     return sparse.csr_matrix((minima, lists.indices, lists.indptr[rows.indptr]),
                              shape=(rows.shape[0], inverted.shape[1])).toarray()
-
-
-def least_similarities(nodes, known=()):
-    """Return each node's smallest similarity to any node, float32 [n], in one pass over half of all pairs.
-
-    Args:
-      nodes: float32 [n, d] or joint.Nodes.
-      known: what this returned for the first nodes alone; their pairs are left out.
-    """
-    n = len(nodes)
-    least = np.ones(n, np.float32)
-    least[:len(known)] = known
-    for start in progress(range(len(known), n, LEAST_ROWS), what="largest distances", unit="block"):
-        stop = min(start + LEAST_ROWS, n)
-        for first in range(0, stop, LEAST_ROWS):
-            last = min(first + LEAST_ROWS, stop)
-            products = nodes[start:stop] @ nodes[first:last].T
-            least[start:stop] = np.minimum(least[start:stop], products.min(axis=1))
-            least[first:last] = np.minimum(least[first:last], products.min(axis=0))
-    return least
 
 
 def _spread(least):

@@ -6,13 +6,13 @@ import numpy as np
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.notices import say_once
 from slim_retrieval.common.progress import progress
+from slim_retrieval.graph import keys
 
 GALLERY_BLOCK = 8192
 # Measured on 2 cores: sorting everything beats faiss' heaps once about a quarter of the gallery is wanted.
 FAISS_SHARE = 0.25
-_MISSING = np.iinfo(np.int64).max  # a key behind all others: no such neighbour
-_said = set()
 
 
 def search(queries, gallery, k, block=1024):
@@ -110,7 +110,7 @@ def load_or_build(gallery, k, folder, features_hash, block=1024):
 def backend(k, n):
     """Return "faiss" or "numpy": what searches for k of n rows."""
     if import_faiss() is None:
-        _say("faiss is not installed: exact search in NumPy, blocked")
+        say_once("faiss is not installed: exact search in NumPy, blocked")
         return "numpy"
     return "faiss" if k <= FAISS_SHARE * n else "numpy"
 
@@ -156,50 +156,21 @@ def _search_faiss(queries, gallery, k):
     faiss = import_faiss()
     # On the array itself, not through an index: an index would hold a second copy of a memory-mapped gallery.
     scores, ids = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
-    keys = _keys(scores, ids)
-    keys[ids < 0] = _MISSING
-    keys.sort(axis=1)
-    return _decode(keys)
+    found = keys.encode(np.clip(scores, -1, 1), ids)
+    found[ids < 0] = keys.MISSING
+    found.sort(axis=1)
+    return keys.decode(found)
 
 
 def _search_numpy(queries, gallery, k):
     best = np.empty((len(queries), 0), np.int64)
     for start in range(0, len(gallery), GALLERY_BLOCK):
         part = np.ascontiguousarray(gallery[start:start + GALLERY_BLOCK])
-        keys = _keys(queries @ part.T, np.arange(start, start + len(part)))
-        best = np.concatenate([best, keys], axis=1)
+        scores = np.clip(queries @ part.T, -1, 1)
+        best = np.concatenate([best, keys.encode(scores, np.arange(start, start + len(part)))], axis=1)
         if best.shape[1] > k:
             best.partition(k - 1, axis=1)
             best = best[:, :k].copy()  # a copy lets the wide array go
     best.sort(axis=1)
-    missing = np.full((len(queries), k - best.shape[1]), _MISSING, np.int64)
-    return _decode(np.concatenate([best, missing], axis=1))
-
-
-def _keys(scores, ids):
-    """Return int64 keys that sort by falling score, then by rising id.
-
-    The upper half holds the score's bits, turned so that they order as integers do, the lower half the id: one plain
-    sort of integers breaks ties exactly, and is faster than an argsort of floats.
-    """
-    clipped = np.clip(scores, -1, 1).astype(np.float32) + np.float32(0)  # + 0 turns -0.0 into 0.0: they are a tie
-    return (~_flip(clipped.view(np.int32)).astype(np.int64) << 32) | ids
-
-
-def _decode(keys):
-    ids = (keys & 0xFFFFFFFF).astype(np.int32)
-    scores = _flip((~(keys >> 32)).astype(np.int32)).view(np.float32)
-    missing = keys == _MISSING
-    ids[missing], scores[missing] = -1, -1
-    return ids, scores
-
-
-def _flip(bits):
-    """Map a float's bits to an int32 of the same order, and back: negative floats order the wrong way round."""
-    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-
-
-def _say(line):
-    if line not in _said:
-        _said.add(line)
-        print(line, flush=True)
+    missing = np.full((len(queries), k - best.shape[1]), keys.MISSING, np.int64)
+    return keys.decode(np.concatenate([best, missing], axis=1))

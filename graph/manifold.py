@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import affinity, completion, features, knn
+from slim_retrieval.graph import affinity, features, knn, order
 from slim_retrieval.graph.edges import edges
 
 BLOCK_QUERIES = 1024
@@ -63,11 +63,11 @@ def rank(spread, gallery, queries, k, query_neighbors, gamma):
     for start, stop in _blocks(len(queries), len(gallery)):
         part = queries[start:stop]
         near_part = knn.search(part, gallery, min(query_neighbors, len(gallery)))
-        first = completion.best(spread(mass(near_part[0], near_part[1], gamma, len(gallery))), k)
+        first = order.best(spread(mass(near_part[0], near_part[1], gamma, len(gallery))), k, positive=True)
         short = np.flatnonzero(first[:, -1] < 0)
         if len(short):
             plain, _ = knn.search(part[short], gallery, min(k, len(gallery)))
-            first[short] = completion.complete(first[short], plain, k)
+            first[short] = order.complete(first[short], plain, k)
         result[start:stop] = first
     return result
 
@@ -83,12 +83,12 @@ def rank_gallery(spread, gallery, neighbors, k, query_neighbors, gamma):
     for start, stop in _blocks(n, n):
         ids, similarities = (np.asarray(part[start:stop, :query_neighbors]) for part in neighbors)
         own = np.arange(start, stop)
-        first = completion.best(spread(mass(ids, similarities, gamma, n)), k + 1)
+        first = order.best(spread(mass(ids, similarities, gamma, n)), k + 1, positive=True)
         plain = np.full((stop - start, k + 1), -1, np.int32)
         short = np.flatnonzero(first[:, -1] < 0)
         if len(short):
             plain[short, :min(k + 1, n)] = knn.search(gallery[own[short]], gallery, min(k + 1, n))[0]
-        result[start:stop] = completion.complete(first, plain, k, without=own)
+        result[start:stop] = order.complete(first, plain, k, without=own)
     return result
 
 

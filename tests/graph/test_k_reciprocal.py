@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import k_reciprocal, knn
+from slim_retrieval.graph import k_reciprocal, knn, self_join
 from slim_retrieval.graph.k_reciprocal import KReciprocal
 
 
@@ -57,7 +57,7 @@ def assert_sorted(ranks, distances):
 def test_encodings_equal_slow_loops(k1, k2):
     nodes = clustered()
     near = knn.neighbors(nodes, min(max(k1, k2 - 1), 59))
-    encoded = k_reciprocal.encodings(nodes, near, k_reciprocal.least_similarities(nodes), k1, k2)
+    encoded = k_reciprocal.encodings(nodes, near, self_join.least_similarities(nodes), k1, k2)
     expected, _ = slow_encodings(nodes, k1, k2)
     np.testing.assert_allclose(encoded.toarray(), expected, atol=1e-6)
     assert encoded.nnz == np.count_nonzero(expected) and encoded.dtype == np.float32
@@ -68,6 +68,13 @@ def test_rank_equals_slow_loops_over_gallery_and_queries(k1, k2, lambda_value):
     nodes = clustered()
     ranks = KReciprocal(k1, k2, lambda_value).fit(nodes[:48]).rank(nodes[48:], 48)
     assert_sorted(ranks, slow_distances(nodes, k1, k2, lambda_value)[48:, :48])
+
+
+def test_products_kept_or_formed_again_give_the_same_ranking(monkeypatch):
+    nodes = clustered()
+    kept = KReciprocal(5, 3).fit(nodes[:48]).rank(nodes[48:], 48)
+    monkeypatch.setattr(k_reciprocal, "KEPT", 0)
+    np.testing.assert_array_equal(KReciprocal(5, 3).fit(nodes[:48]).rank(nodes[48:], 48), kept)
 
 
 def test_rank_gallery_equals_slow_loops_over_the_gallery_alone():
@@ -87,14 +94,14 @@ def test_a_case_worked_by_hand():
     Sum of minima of a and b: 0.437823 + 0.450166 = 0.887989; J = 1 - 0.887989 / 1.112011 = 0.201456.
     """
     nodes = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
-    least = k_reciprocal.least_similarities(nodes)
+    least = self_join.least_similarities(nodes)
     np.testing.assert_allclose(least, [-1, -0.6, -1], atol=1e-6)
     encoded = k_reciprocal.encodings(nodes, knn.neighbors(nodes, 1), least, 1, 1)
     np.testing.assert_allclose(encoded.toarray(), [[0.549834, 0.450166, 0], [0.437823, 0.562177, 0], [0, 0, 1]],
                                atol=1e-6)
     shared = k_reciprocal.overlaps(encoded, encoded.T.tocsr())
     np.testing.assert_allclose(shared, [[1, 0.887989, 0], [0.887989, 1, 0], [0, 0, 1]], atol=1e-6)
-    distances = KReciprocal(1, 1, 0.3).fit(nodes)._distances(nodes, least, shared)
+    distances = KReciprocal(1, 1, 0.3).fit(nodes)._distances(nodes @ nodes.T, least, shared)
     expected = [[0, 0.7 * 0.201456 + 0.3 * 0.2, 1], [0.7 * 0.201456 + 0.3 * 0.25, 0, 1], [1, 0.7 + 0.3 * 0.8, 0]]
     np.testing.assert_allclose(distances, expected, atol=1e-6)
 
@@ -105,15 +112,6 @@ def test_overlaps_equal_slow_loops():
     expected = [[sum(min(a, b) for a, b in zip(row, other)) for other in values] for row in values[:7]]
     got = k_reciprocal.overlaps(sparse.csr_matrix(values[:7]), sparse.csr_matrix(values.T))
     np.testing.assert_allclose(got, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [1, 7, 4096])
-@pytest.mark.parametrize("known", [0, 20, 59])
-def test_least_similarities_equal_all_products(monkeypatch, size, known):
-    monkeypatch.setattr(k_reciprocal, "LEAST_ROWS", size)
-    nodes = clustered()
-    first = k_reciprocal.least_similarities(nodes[:known]) if known else ()
-    np.testing.assert_allclose(k_reciprocal.least_similarities(nodes, first), (nodes @ nodes.T).min(axis=1), atol=1e-6)
 
 
 def test_lambda_one_is_the_plain_order_and_lambda_zero_falls_back_on_it():

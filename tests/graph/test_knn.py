@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from slim_retrieval.common import notices
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import knn
 
@@ -31,7 +32,7 @@ def slow_search(queries, gallery, k, skip_self=False):
 @pytest.fixture
 def no_faiss(monkeypatch):
     monkeypatch.setattr(knn, "import_faiss", lambda: None)
-    monkeypatch.setattr(knn, "_said", set())
+    monkeypatch.setattr(notices, "_said", set())
 
 
 @pytest.mark.parametrize("k", [1, 4, 39, 40])
@@ -90,13 +91,6 @@ def test_similarities_a_little_over_one_are_clipped(search):
     assert (over @ over.T)[0, 0] > 1
     assert search(over, over, 1)[1][0, 0] == 1
     assert search(over, -over, 1)[1][0, 0] == -1
-
-
-def test_minus_zero_ties_with_zero():
-    scores = np.array([[0.0, -0.0, -0.25, 0.5, -0.0]], np.float32)
-    ids, sorted_scores = knn._decode(np.sort(knn._keys(scores, np.arange(5)), axis=1))
-    np.testing.assert_array_equal(ids, [[3, 0, 1, 4, 2]])
-    np.testing.assert_array_equal(sorted_scores, [[0.5, 0, 0, 0, -0.25]])
 
 
 def test_neighbors_equal_a_slow_loop_among_duplicates(no_faiss):
