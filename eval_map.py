@@ -150,7 +150,7 @@ def _write_report(path, title, text, results, rankings, truth, config, pictures=
         print(note)
     size = report.write(path, title, text, results, rankings, truth, config.evaluation.report_queries, pictures,
                         features, notes, config.run.seed, scoring.shown(config.evaluation, truth))
-    print("report: {} ({:.1f} MB)".format(path, size / 1e6))
+    print("report: {} ({:.2f} MB)".format(path, size / 1e6))
 
 
 def _features(run, truth, notes):

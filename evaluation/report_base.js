@@ -16,6 +16,8 @@ function fill(node, attributes, children) {
 const element = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const drawn = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+// A name that may break behind an underscore.
+const breakable = name => name.split(/(?<=_)/).flatMap(part => [part, element('wbr')]);
 const count = number => number.toLocaleString('en-US');
 const plural = (number, one, many) => count(number) + ' ' + (number === 1 ? one : many);
 const queriesOf = number => plural(number, 'query', 'queries');

@@ -164,7 +164,7 @@ function follow(svg, tip, cross, shown, spec, toX, width) {
     cross.setAttribute('x2', place);
     cross.setAttribute('visibility', 'visible');
     tip.replaceChildren(
-      element('div', {}, spec.xLabel + ' ' + spec.xFormat(first.x[at])),
+      element('div', {}, spec.xLabel + ': ' + spec.xFormat(first.x[at])),
       ...shown.map(([line]) =>
         element('div', {}, (line.short || line.name) + ' ', element('b', {}, spec.tipFormat(line.y[at])))
       ),

@@ -70,8 +70,8 @@ def tsne(features, seed):
 
 def umap(features, seed):
     """Return the UMAP layout (McInnes, Healy, Melville 2018)."""
-    from umap import UMAP
-    return UMAP(n_neighbors=min(15, len(features) - 1), random_state=seed).fit_transform(features)
+    from umap import UMAP  # which imports TensorFlow where there is one, for a part that is not used here
+    return UMAP(n_neighbors=min(15, len(features) - 1), random_state=seed, n_jobs=1).fit_transform(features)
 
 
 def _fit(places):

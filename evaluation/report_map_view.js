@@ -49,7 +49,7 @@ function drawMap() {
       labels.length > 1
         ? choice(
             'only',
-            [['', 'all labels']].concat(sorted.map(label => [String(label), data.labels[label]])),
+            [['', 'all labels']].concat(sorted.map(label => [String(label), labelName(label)])),
             '',
             highlight
           )
@@ -67,6 +67,7 @@ function byFrequency(codes) {
   codes.forEach(code => counts.set(code, (counts.get(code) || 0) + 1));
   return Array.from(counts.keys()).sort((a, b) => counts.get(b) - counts.get(a) || a - b);
 }
+const labelName = label => data.labels[label] || 'no label';
 const labelColor = i => (i < COLORED ? 'var(--c' + (i + 1) + ')' : 'var(--soft)');
 
 // A group whose origin is its place: a dot (gallery) or square (query), and the framed picture if there is one.
@@ -158,7 +159,7 @@ function mapKey(labels, points) {
           .map((label, i) =>
             swatch(
               square(labelColor(i)),
-              data.labels[label] + ' (' + points.filter(point => point[1] === label).length + ')'
+              labelName(label) + ' (' + points.filter(point => point[1] === label).length + ')'
             )
           )
       : [];

@@ -55,7 +55,7 @@ function drawTable() {
         element(
           'button',
           {type: 'button', onclick: () => change({sort: i, down: state.sort === i ? !state.down : i > 1})},
-          name
+          ...breakable(name)
         )
       )
     )

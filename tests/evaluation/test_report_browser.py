@@ -237,7 +237,7 @@ def test_curves_and_map(browser, page):
             "s.dispatchEvent(new PointerEvent('pointermove', {clientX: b.left + b.width, clientY: b.top + 50}))"
     browser.execute_script(point)
     [tip] = texts(browser, "#chart-precision .tip")
-    assert re.match("recall 1none 0.[0-9]{3}method_of_a_long_name 0.[0-9]{3}$", tip)
+    assert re.match("recall: 1none 0.[0-9]{3}method_of_a_long_name 0.[0-9]{3}$", tip)
     shown = "return document.querySelectorAll('#embedding g.near').length"
     assert len(texts(browser, "#embedding g")) == 210
     before = browser.execute_script(shown)

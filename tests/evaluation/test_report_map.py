@@ -54,8 +54,8 @@ def test_too_few_images():
 
 def test_umap_where_it_is_installed(monkeypatch):
     class UMAP:
-        def __init__(self, n_neighbors, random_state):
-            assert (n_neighbors, random_state) == (5, 7)
+        def __init__(self, n_neighbors, random_state, n_jobs):
+            assert (n_neighbors, random_state, n_jobs) == (5, 7, 1)
 
         def fit_transform(self, x):
             return np.arange(2 * len(x)).reshape(len(x), 2)
