@@ -17,7 +17,7 @@ class CFALevel:
 class CFAConfig:
     levels: List[CFALevel] = field(default_factory=list, metadata={
         "help": "levels of the cascade, e.g. [{k: [30], alpha: 0.95}]; empty: chosen from the data"})
-    residual: float = option(0.5, "levels chosen from the data: weight of the feature beside the graph's say; raise "
+    residual: float = option(1.0, "levels chosen from the data: weight of the feature beside the diffused one; raise "
                                   "it where a query has only one or two matches", minimum=0)
     gamma: float = option(3.0, "exponent of the similarity in the affinity and in the query's weights", minimum=0)
     edges: str = option("mutual", "which neighbours are joined", choices=["knn", "mutual", "k_reciprocal", "shared"])

@@ -2,7 +2,7 @@
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import features, joint, knn, ranking
+from slim_retrieval.graph import centring, features, joint, knn, ranking
 from slim_retrieval.graph.cfa import CFA
 
 
@@ -32,8 +32,15 @@ class JointCFA:
         """
         if side is not None or edge_features is not None:
             raise InputError("cfa.queries joint takes no side information and no edge features; choose appended")
-        self._gallery, self._neighbors = features.check_features(gallery, "gallery"), neighbors
+        gallery = features.check_features(gallery, "gallery")
+        self._mean = None if self.settings.get("levels") else centring.choose(gallery)
+        self._gallery = centring.apply(gallery, self._mean)
+        self._neighbors = neighbors if self._mean is None else centring.neighbors_of(neighbors, self._gallery)
         return self
+
+    def graph_features(self, gallery):
+        """Return the features whose neighbours `fit` takes, as CFA.graph_features."""
+        return CFA(**self.settings).graph_features(gallery)
 
     def rank(self, queries, k):
         """Return int32 [q, k]: for each query the ids of the k best gallery images, best first, -1 pads.
@@ -44,6 +51,8 @@ class JointCFA:
         features.check_same_width(queries, self._gallery)
         n, model = len(self._gallery), CFA(**self.settings)
         width = min(model.needed_neighbors(n + len(queries)), n + len(queries) - 1)
+        # Both without what the gallery has in common: then there is nothing left for `fit` to take away.
+        queries = centring.apply(queries, self._mean)
         near = joint.neighbors(self._gallery, queries, self._neighbors, width)
         both = model.fit(np.concatenate([self._gallery, queries]), near).gallery_
         self.report_ = model.report_

@@ -11,20 +11,21 @@ QUERIES = {"auto": "appended when CFA chooses its levels, augmented when they ar
 ROWS = 256
 
 
-def augmented(queries, output, ids, weights):
+def augmented(queries, output, ids, weights, parts):
     """Return q + the direction of what its neighbours have become: normalise(q + normalise(sum_j w_j y_j)).
 
     Args:
       queries: float32 [q, d], rows L2-normalised.
       output: float32 [n, d], the level's output.
       ids: int [q, k], the neighbours; weights: float32 [q, k].
+      parts: column slices, each treated by itself.
     """
-    moved = features.normalise_rows(query_expansion.weighted_sum(output, ids, weights))
+    moved = _normalise(query_expansion.weighted_sum(output, ids, weights), parts)
     moved += queries
-    return features.normalise_rows(moved)
+    return _normalise(moved, parts)
 
 
-def appended(queries, output, ids, similarities, scales, alpha, gamma):
+def appended(queries, output, ids, similarities, scales, parts, alpha, gamma):
     """Return the rows that the queries would have as further nodes of the solved graph, float32 [q, d].
 
     For each scale the query's edges are what they would be among mutual neighbours: its k nearest gallery images that
@@ -41,25 +42,33 @@ def appended(queries, output, ids, similarities, scales, alpha, gamma):
       output: float32 [n, d], the level's output.
       ids, similarities: [q, K], the nearest gallery images of each query by original features, best first.
       scales: list of dicts of a scale: k, weight, reach (float32 [n], similarity of the k-th neighbour), degree
-        (float32 [n], row sums of A), length (float32 [n], norms of the solution's rows).
+        (float32 [n], row sums of A), lengths (for each part float32 [n], norms of the solution's rows).
+      parts: column slices, each normalised by itself.
       alpha, gamma: of the level.
     """
-    result = np.empty(queries.shape, np.float32)
+    result = np.zeros(queries.shape, np.float32)
     for start in range(0, len(queries), ROWS):
         rows = slice(start, start + ROWS)
-        result[rows] = _append(queries[rows], output, ids[rows], similarities[rows], scales, alpha, gamma)
-    return features.normalise_rows(result)
+        for scale in scales:
+            near = ids[rows, :scale["k"]]
+            shares = _shares(near, similarities[rows, :scale["k"]], scale, gamma)
+            for part, length in zip(parts, scale["lengths"]):
+                moved = query_expansion.weighted_sum(output[:, part], near, shares * length[near])
+                moved *= np.float32(alpha)
+                moved += np.float32(1 - alpha) * queries[rows, part]
+                result[rows, part] += np.float32(scale["weight"]) * features.normalise_rows(moved)
+    return _normalise(result, parts)
 
 
-def _append(queries, output, ids, similarities, scales, alpha, gamma):
-    near = output[ids]  # [rows, K, d]
-    total = np.zeros_like(queries)
-    for scale in scales:
-        k = scale["k"]
-        j, s = ids[:, :k], similarities[:, :k]
-        edge = affinity.weights(s, gamma) * (s >= scale["reach"][j])
-        degree = edge.sum(axis=1, keepdims=True)
-        share = edge / np.sqrt(np.maximum(degree * (scale["degree"][j] + edge), np.finfo(np.float32).tiny))
-        moved = np.matmul((share * scale["length"][j])[:, None, :], near[:, :k])[:, 0]
-        total += np.float32(scale["weight"]) * features.normalise_rows((1 - alpha) * queries + alpha * moved)
-    return total
+def _shares(ids, similarities, scale, gamma):
+    """Return S of each query and its neighbours at one scale, float32 [q, k]; 0 where there is no edge."""
+    edge = affinity.weights(similarities, gamma) * (similarities >= scale["reach"][ids])
+    degree = edge.sum(axis=1, keepdims=True)
+    return edge / np.sqrt(np.maximum(degree * (scale["degree"][ids] + edge), np.finfo(np.float32).tiny))
+
+
+def _normalise(rows, parts):
+    """L2-normalise each part of the rows in place; return them."""
+    for part in parts:
+        features.normalise_rows(rows[:, part])
+    return rows

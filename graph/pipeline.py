@@ -87,7 +87,11 @@ def _graph(estimator, source, config, folder, stages, stage):
     if needed == 0:
         return None
     k = max(config["graph"]["neighbors"], needed)
-    ids, similarities, meta = knn.load_or_build(source.features, k, os.path.join(folder, "graph"), source.key,
+    array, key = source.features, source.key
+    if hasattr(estimator, "graph_features"):
+        array = estimator.graph_features(features.check_features(array, "gallery"))
+        key += "" if array is source.features else "-centred"
+    ids, similarities, meta = knn.load_or_build(array, k, os.path.join(folder, "graph"), key,
                                                 config["retrieval"]["block"])
     stages.seconds[stage] = meta["seconds"]
     stages.reused = stages.reused or meta["reused"]

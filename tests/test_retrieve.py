@@ -85,7 +85,7 @@ def test_the_newest_run_and_several_settings_side_by_side(tmp_path, monkeypatch,
     run = write_run(tmp_path)
     monkeypatch.chdir(tmp_path)
     retrieve.main([])
-    retrieve.main(["--method", "cfa", "--k", "5"])
+    retrieve.main(["--method", "cfa", "--k", "5", "--cfa.levels", "[{k: [8]}]"])
     retrieve.main(["--run", "demo", "--method", "cfa", "--name", "cfa_wide", "--cfa.levels",
                    "[{k: [30], alpha: 0.5}]", "--k", "5"])
     out = capsys.readouterr().out

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
-from slim_retrieval.graph import cfa, cfa_automatic, knn, signatures
+from slim_retrieval.graph import centring, cfa, cfa_automatic, knn, signatures
 
 
-def classes(n=120, members=12, d=16, noise=0.9, seed=0):
+def classes(n=120, members=12, d=16, noise=0.9, seed=0, common=0.0):
+    """Rows around a centre for each class; `common` is added to every value of every row."""
     random = np.random.RandomState(seed)
     labels = np.repeat(np.arange(n // members), members)
-    rows = random.randn(n // members, d)[labels] + noise * random.randn(n, d)
+    centres = random.randn(n // members, d)
+    rows = (centres - centres.mean(axis=0))[labels] + noise * random.randn(n, d) + common
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
 
 
@@ -36,22 +38,27 @@ def test_it_gains_on_classes_that_overlap_and_says_what_it_chose():
     gallery, labels = classes()
     model = cfa.CFA().fit(gallery)
     assert mean_average_precision(model.gallery_, labels) > mean_average_precision(gallery, labels) + 0.05
-    assert set(model.report_["chosen"]) == {"neighbors", "strength", "levels", "cells", "residual"}
+    assert set(model.report_["chosen"]) == {"neighbors", "strength", "levels", "cells", "residual", "centring"}
     assert "[3, 5, 8, 12]" in model.report_["chosen"]["neighbors"]
 
 
-def test_a_large_residual_is_the_method_none():
-    gallery, _ = classes()
-    rows = cfa.CFA(residual=1000.0).fit(gallery).gallery_
-    np.testing.assert_allclose(rows @ rows.T, gallery @ gallery.T, atol=1e-5)
+@pytest.mark.parametrize("common", [0.0, 1.5])
+def test_a_large_residual_is_plain_search_of_what_is_not_common(common):
+    gallery, _ = classes(common=common)
+    queries, _ = classes(24, seed=1, common=common)
+    mean = gallery.mean(axis=0, dtype=np.float64) if common else 0.0
+    plain, asked = (unit(rows - mean) for rows in (gallery, queries))
+    model = cfa.CFA(residual=1000.0).fit(gallery)
+    np.testing.assert_allclose(model.gallery_ @ model.gallery_.T, plain @ plain.T, atol=0.01)
+    np.testing.assert_allclose(model.transform(queries) @ model.gallery_.T, asked @ plain.T, atol=0.01)
 
 
-def test_rows_are_the_diffused_signature_and_the_feature_side_by_side():
-    """Every scale solved by a dense inverse, summed, and the feature of weight one half set beside it."""
+def test_rows_are_signatures_and_features_diffused_side_by_side():
+    """Every scale solved by a dense inverse, each part normalised and summed, and the feature of weight 1 added."""
     gallery, _ = classes(60, 6)
     ids, similarities = knn.neighbors(gallery, 12)
-    start = signatures.signatures(gallery, ids, similarities)
-    total = np.zeros(start.shape)
+    starts = [signatures.signatures(gallery, ids, similarities).astype(np.float64), gallery.astype(np.float64)]
+    totals = [0, 0]
     for k in (3, 5, 8, 12):
         matrix = np.zeros((60, 60))
         for i in range(60):
@@ -59,13 +66,44 @@ def test_rows_are_the_diffused_signature_and_the_feature_side_by_side():
                 if i in ids[j, :k]:
                     matrix[i, j] = max(0.0, float(gallery[i] @ gallery[j])) ** 3
         scale = np.array([1 / np.sqrt(d) if d > 0 else 0 for d in matrix.sum(axis=1)])
-        solution = np.linalg.solve(np.eye(60) - 0.9 * scale[:, None] * matrix * scale, 0.1 * start.astype(np.float64))
-        total += solution / np.linalg.norm(solution, axis=1, keepdims=True)
-    total /= np.linalg.norm(total, axis=1, keepdims=True)
-    expected = (total @ total.T + 0.25 * gallery @ gallery.T) / 1.25
+        inverse = np.linalg.inv(np.eye(60) - 0.98 * scale[:, None] * matrix * scale)
+        totals = [total + unit(inverse @ start) for total, start in zip(totals, starts)]
+    expected = unit(np.concatenate([unit(totals[0]), 0.4 * (unit(totals[1]) + gallery)], axis=1))
     rows = cfa.CFA().fit(gallery, (ids, similarities)).gallery_
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(rows @ rows.T, expected, atol=0.02)  # the solver stops at a residual of .01
+    np.testing.assert_allclose(rows @ rows.T, expected @ expected.T, atol=0.03)  # the solver stops at a residual of .02
+
+
+def test_what_all_features_share_changes_nothing():
+    """The same classes with a large common part: almost the same result, where plain search loses."""
+    gallery, labels = classes(noise=0.6)
+    shifted, _ = classes(noise=0.6, common=3.0)
+    alone, both = (cfa.CFA().fit(rows) for rows in (gallery, shifted))
+    assert alone.mean_ is None and np.linalg.norm(both.mean_) > 0.8
+    assert mean_average_precision(shifted, labels) < mean_average_precision(gallery, labels) - 0.03
+    assert mean_average_precision(both.gallery_, labels) > mean_average_precision(alone.gallery_, labels) - 0.02
+    assert "is taken away" in both.report_["chosen"]["centring"]
+
+
+def test_a_graph_of_features_that_were_not_centred_is_built_anew():
+    gallery, _ = classes(common=1.5)
+    source = cfa.CFA().graph_features(gallery)
+    expected = cfa.CFA().fit(gallery, knn.neighbors(source, 12)).gallery_
+    np.testing.assert_array_equal(cfa.CFA().fit(gallery, knn.neighbors(gallery, 12)).gallery_, expected)
+    assert cfa.CFA(levels=[{"k": [5]}]).graph_features(gallery) is gallery
+    np.testing.assert_allclose(source, centring.apply(gallery, gallery.mean(axis=0)), atol=1e-6)
+
+
+def test_a_query_whose_nearest_images_disagree_keeps_more_of_itself():
+    """Agreement 1, 1/2 and nothing at all: weights 3, 3 x 8 and, at most, 3 x 1000."""
+    diffused = np.float32([[1, 0, 0], [1, 0, 0], [0.5, np.sqrt(0.75), 0], [0, 0, 1]])
+    weights = cfa_automatic.residual_of_queries(np.array([[0, 1, 1], [0, 2, 2], [0, 3, 3]]), diffused, 3.0)
+    np.testing.assert_allclose(weights, [3, 24, 3000], rtol=1e-5)
+    np.testing.assert_array_equal(cfa_automatic.residual_of_queries(np.zeros((2, 1), int), diffused, 3.0), [3, 3])
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def test_unseen_queries_leave_the_gallery_alone_and_do_not_see_each_other():

@@ -9,8 +9,8 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import cfa, pipeline, sources
 
 
-def source(n, seed, d=6):
-    rows = np.random.RandomState(seed).randn(n, d)
+def source(n, seed, d=6, common=0.0):
+    rows = np.random.RandomState(seed).randn(n, d) + common
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     digest = files.digest(rows)
     return sources.Source(rows, digest, digest, None, "memory")
@@ -40,6 +40,22 @@ def test_cfa_equals_the_estimator_and_its_graph_is_stored(tmp_path):
     assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))
     assert record["parameters"]["edges"] == "knn" and record["report"]["levels"][0]["scales"][0]["k"] == 3
     assert (tmp_path / "graph" / ("knn-" + gallery.key) / "meta.json").exists()
+
+
+@pytest.mark.parametrize("queries", ["auto", "joint"])
+def test_automatic_cfa_has_its_graph_of_centred_features_stored_under_another_name(tmp_path, queries):
+    query, gallery = source(5, 0, common=1.0), source(40, 1, common=1.0)
+    ranks, _ = pipeline.retrieve("cfa", settings(cfa__queries=queries), query, gallery, folder=str(tmp_path))
+    assert [path.name for path in (tmp_path / "graph").iterdir()] == ["knn-" + gallery.key + "-centred"]
+    if queries == "auto":
+        model = cfa.CFA().fit(gallery.features)
+        moved = model.transform(query.features)
+        np.testing.assert_array_equal(ranks, np.argsort(-(moved @ model.gallery_.T), axis=1))
+    again, record = pipeline.retrieve("cfa", settings(cfa__queries=queries), query, gallery, folder=str(tmp_path))
+    np.testing.assert_array_equal(again, ranks)
+    assert record["graph_reused"] is True
+    pipeline.retrieve("dba", settings(), query, gallery, folder=str(tmp_path))
+    assert len(list((tmp_path / "graph").iterdir())) == 2
 
 
 def test_a_reused_graph_is_said_and_its_building_time_counted(tmp_path, capsys):
