@@ -12,36 +12,38 @@ from slim_retrieval.common.files import replacing
 from slim_retrieval.datasets.checks import image_keys, nothing_known
 
 
-def load(path, table):
-    """Return a `Checked` of the table's images, with what the file at `path` knows of them filled in."""
-    known = nothing_known(len(table))
-    if not os.path.exists(path):
+class CheckCache:
+    """The file of what is known of a table's images."""
+
+    def __init__(self, path, table):
+        """Name the file and the images; files that change later are looked at again the next time."""
+        self._path, self._count = path, len(table)
+        self._keys = np.array([_key(*one) for one in zip(table.paths, image_keys(table))], np.uint64).reshape(-1, 2)
+
+    def load(self):
+        """Return a `Checked` of the table's images, filled in as far as the file knows them."""
+        known = nothing_known(self._count)
+        if not os.path.exists(self._path):
+            return known
+        try:
+            with np.load(self._path) as stored:
+                arrays = {name: stored[name] for name in ("keys", "sizes", "pixels", "thumbs")}
+        except Exception:  # a damaged cache is no loss
+            return known
+        places = {key.tobytes(): place for place, key in enumerate(arrays["keys"])}
+        for row, key in enumerate(self._keys):
+            place = places.get(key.tobytes())
+            if place is not None:
+                for name in ("sizes", "pixels", "thumbs"):
+                    getattr(known, name)[row] = arrays[name][place]
         return known
-    try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in ("keys", "sizes", "pixels", "thumbs")}
-    except Exception:  # a damaged cache is no loss
-        return known
-    places = {key.tobytes(): place for place, key in enumerate(arrays["keys"])}
-    for row, key in enumerate(_keys(table)):
-        place = places.get(key.tobytes())
-        if place is not None:
-            for name in ("sizes", "pixels", "thumbs"):
-                getattr(known, name)[row] = arrays[name][place]
-    return known
 
-
-def save(path, table, known):
-    """Write what is known of the images that could be read, complete or not at all."""
-    done = known.sizes[:, 0] > 0
-    keys = np.array(_keys(table), np.uint64).reshape(-1, 2)
-    with replacing(path) as temporary:
-        np.savez(temporary, keys=keys[done], sizes=known.sizes[done], pixels=known.pixels[done],
-                 thumbs=known.thumbs[done])
-
-
-def _keys(table):
-    return [_key(path, text) for path, text in zip(table.paths, image_keys(table))]
+    def save(self, known):
+        """Write what is known of the images that could be read, complete or not at all."""
+        done = known.sizes[:, 0] > 0
+        with replacing(self._path) as temporary:
+            np.savez(temporary, keys=self._keys[done], sizes=known.sizes[done], pixels=known.pixels[done],
+                     thumbs=known.thumbs[done])
 
 
 def _key(path, text):

@@ -6,6 +6,8 @@ processes (docs/datasets.md), need no copies and stop at once.
 import collections
 import hashlib
 import os
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import List, NamedTuple
 
@@ -18,6 +20,7 @@ from slim_retrieval.datasets.table import UnreadableImage
 
 GRID = 9  # side of the thumbnail that is kept
 _CHUNK = 16  # images a task
+_SECONDS_BETWEEN_SAVES = 300
 
 
 class Checked(NamedTuple):
@@ -35,37 +38,52 @@ class Checked(NamedTuple):
     thumbs: np.ndarray
 
 
-def check_images(table, workers=None, known=None):
+def check_images(table, workers=None, known=None, save=None):
     """Return the `Checked` of all images of an ImageTable.
 
     Args:
       workers: threads; as many as there are cores unless given.
       known: a `Checked` whose sizes are 0 where an image has yet to be looked at (from an earlier check); it is filled
-        in place, so that what was done is there even when the check is interrupted.
+        in place.
+      save: function that is given what is known so far, every few minutes, at the end, and when something stops us.
     """
     known = known or nothing_known(len(table))
     todo = [i for i in range(len(table)) if not known.sizes[i, 0]]
+    saved = time.time()
+    try:
+        with progress(total=len(table), initial=len(table) - len(todo), what="checking images", unit="img") as bar:
+            for rows, results in _looked_at(table, todo, workers or os.cpu_count() or 1):
+                for row, (problem, size, digest, thumb) in zip(rows, results):
+                    known.problems[row] = problem
+                    known.sizes[row], known.pixels[row], known.thumbs[row] = size, digest, thumb
+                bar.update(len(rows))
+                if save and time.time() - saved > _SECONDS_BETWEEN_SAVES:
+                    save(known)
+                    saved = time.time()
+    finally:  # after Ctrl-C too
+        if save:
+            save(known)
+    return known
+
+
+def _looked_at(table, todo, workers):
+    """Yield (rows, what is known of each) in order, with a few tasks ahead."""
     chunks = iter([todo[start:start + _CHUNK] for start in range(0, len(todo), _CHUNK)])
-    workers = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, \
-            progress(total=len(table), initial=len(table) - len(todo), what="checking images", unit="img") as bar:
-        pending = collections.deque()
+    pending = collections.deque()
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # beyond twice that size it is an error
         try:
             for _, rows in zip(range(4 * workers), chunks):
                 pending.append((rows, pool.submit(_look_at, table, rows)))
             while pending:
                 rows, future = pending.popleft()
-                for row, (problem, size, digest, thumb) in zip(rows, future.result()):
-                    known.problems[row] = problem
-                    known.sizes[row], known.pixels[row], known.thumbs[row] = size, digest, thumb
-                bar.update(len(rows))
+                yield rows, future.result()
                 for following in chunks:
                     pending.append((following, pool.submit(_look_at, table, following)))
                     break
-        finally:  # after Ctrl-C nobody waits for the rest
+        finally:  # after an error nobody waits for the rest
             for _, future in pending:
                 future.cancel()
-    return known
 
 
 def check_files(table):

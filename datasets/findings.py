@@ -44,14 +44,12 @@ def find_leaks(pool, codes, thumbs):
 
     Returns:
       {limit, pairs: [{splits, same_file, identical, near_pairs, near_images, first: [[path, path], ...]}, ...]} with
-      one entry for each of APART that shares anything; and {split: bool [len(pool.table)]}, the images of train and of
-      validation that a later split shows too.
+      one entry for each of APART that shares anything, or None where there are no splits to compare; and {split: bool
+      [len(pool.table)]}, the images of train and of validation that a later split shows too.
     """
     leaky = {first: np.zeros(len(pool.table), bool) for first, _ in APART}
-    entries = []
-    for first, second in APART:
-        if first not in pool.rows or second not in pool.rows:
-            continue
+    entries, compared = [], [pair for pair in APART if set(pair) <= set(pool.rows)]
+    for first, second in compared:
         a, b = np.unique(pool.rows[first]), np.unique(pool.rows[second])
         same = np.intersect1d(a, b)
         twins = a[np.isin(codes[a], codes[b])]
@@ -66,7 +64,7 @@ def find_leaks(pool, codes, thumbs):
         if len(twins) or near_images:
             entries.append({"splits": [first, second], "same_file": len(same), "identical": len(twins) - len(same),
                             "near_pairs": near_count, "near_images": len(near_images), "first": shown[:SHOWN]})
-    return {"limit": LIMIT, "pairs": entries}, leaky
+    return {"limit": LIMIT, "pairs": entries} if compared else None, leaky
 
 
 def find_tiny_classes(labels, least):

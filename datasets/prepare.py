@@ -16,8 +16,9 @@ from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.common.files import write_json, write_text
 from slim_retrieval.common.logs import start_logging
-from slim_retrieval.datasets import check_cache, findings, prepared_config, prepared_files, summary
+from slim_retrieval.datasets import findings, prepared_config, prepared_files, summary
 from slim_retrieval.datasets.arrange import arrange, check_labels, check_wishes
+from slim_retrieval.datasets.check_cache import CheckCache
 from slim_retrieval.datasets.checks import check_files, check_images
 from slim_retrieval.datasets.found import WHOLE
 from slim_retrieval.datasets.layouts import OPTIONS, read_layout
@@ -34,7 +35,10 @@ def main(argv=None):
     flags = parse(argv, __doc__.split("\n\n")[1])
     start_logging()
     path = os.path.expanduser(flags.path)
-    name = flags.name or _name_of(path)
+    name = flags.name or _plain(os.path.splitext(os.path.basename(os.path.abspath(path)))[0]
+                               if os.path.isfile(path) else os.path.basename(os.path.abspath(path)))
+    if name != _plain(name) or name == "latest":
+        raise InputError("--name {}: it cannot name a run; give a plain word".format(name))
     output = os.path.abspath(os.path.expanduser(flags.output or os.path.join("prepared", name)))
     prepared_files.check_output(output, path)
     like = runs.find(flags.like) if flags.like else ""
@@ -43,10 +47,8 @@ def main(argv=None):
     print("\nwritten to {}\nnext:\n\n    {}\n".format(output, "\n    ".join(commands)))
 
 
-def _name_of(path):
-    stem = os.path.splitext(os.path.basename(os.path.abspath(path)))[0] if os.path.isfile(path) else \
-        os.path.basename(os.path.abspath(path))
-    return re.sub(r"[^\w.-]+", "_", stem).strip("._") or "images"
+def _plain(text):
+    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "images"
 
 
 def prepare(path, name, output, flags, like=""):
@@ -80,12 +82,8 @@ def _check(table, output, flags, has_files):
         return check_images(table, flags.workers)
     if flags.no_checks:
         return check_files(table)
-    cache = os.path.join(output, prepared_files.CACHE)
-    known = check_cache.load(cache, table)
-    try:
-        return check_images(table, flags.workers, known)
-    finally:  # after Ctrl-C too
-        check_cache.save(cache, table, known)
+    cache = CheckCache(os.path.join(output, prepared_files.CACHE), table)
+    return check_images(table, flags.workers, cache.load(), cache.save)
 
 
 def _leaks(pool, checked, codes, flags):
@@ -96,13 +94,14 @@ def _leaks(pool, checked, codes, flags):
     before = sum(map(len, pool.rows.values()))
     if flags.drop_leaks:
         pool = keep(pool, {split: ~mask for split, mask in leaky.items()})
-    return pool, dict(leaks, left_out=before - sum(map(len, pool.rows.values())))
+    return pool, dict(leaks, left_out=before - sum(map(len, pool.rows.values()))) if leaks else None
 
 
 def _report(path, layout, found, pool, checked, codes, leaks, how, flags):
     """Return what report.json holds."""
     rows = np.unique(np.concatenate(list(pool.rows.values())))
-    labels = [labels_of(pool.table)[row] for row in rows] if "label" in pool.table.columns else []
+    trained = rows if WHOLE in found.splits else np.unique(pool.rows.get("train", rows[:0]))
+    labels = [labels_of(pool.table)[row] for row in trained] if "label" in pool.table.columns else []
     sides = checked.sizes[rows].max(axis=1)
     query, gallery = pool.tables.get("query"), pool.tables.get("gallery")
     return {
@@ -115,7 +114,8 @@ def _report(path, layout, found, pool, checked, codes, leaks, how, flags):
         "unreadable": [{"path": printable(path), "reason": problem}
                        for path, problem in zip(pool.table.paths, checked.problems) if problem],
         "duplicates": None if flags.no_checks else findings.find_duplicates(pool.table, codes, rows),
-        "leaks": leaks, "tiny_classes": findings.find_tiny_classes(labels, TINY) if labels else None,
+        "leaks": leaks, "tiny_classes": dict(
+            findings.find_tiny_classes(labels, TINY), of="all" if WHOLE in found.splits else "train") if labels else None,
         "queries_without_match": findings.find_unanswerable(query, gallery)
         if found.protocol and not found.ground_truth and query and gallery else 0,
     }

@@ -46,7 +46,8 @@ def ground_truth(found, output):
 
 def config_text(config, what, command):
     """Return the configuration as YAML under a heading."""
-    return _HEAD.format(what=what, command=command) + yaml.safe_dump(config, sort_keys=False, default_flow_style=None,
+    head = _HEAD.format(what=" ".join(what.split()), command=" ".join(command.split()))  # a path may hold a new line
+    return head + yaml.safe_dump(config, sort_keys=False, default_flow_style=None,
                                                                      allow_unicode=True, width=120)
 
 

@@ -84,8 +84,8 @@ def _classes(report):
     found = report["tiny_classes"]
     if found is None:
         return []
-    lines = ["{} of {:,} to {:,} images (median {:g})".format(
-        count(found["classes"], "class"), found["smallest"], found["largest"], found["median"])]
+    lines = ["{}{} of {:,} to {:,} images (median {:g})".format(
+        "train: " if found["of"] == "train" else "", count(found["classes"], "class"), found["smallest"], found["largest"], found["median"])]
     if found["tiny"]:
         lines.append("warning: fewer than {} images in {}, one alone in {:,}: {}{}".format(
             found["fewer_than"], count(found["tiny"], "class"), found["single"], ", ".join(found["first"][:5]),

@@ -1,10 +1,12 @@
 import os
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from slim_retrieval.datasets import check_cache
+from slim_retrieval.datasets import checks
+from slim_retrieval.datasets.check_cache import CheckCache
 from slim_retrieval.datasets.checks import GRID, check_files, check_images, image_keys, nothing_known
 from slim_retrieval.datasets.regions import list_images
 from slim_retrieval.datasets.table import ImageTable
@@ -99,16 +101,35 @@ def test_only_what_is_not_known_is_looked_at():
     assert sorted(read) == [0, 2]
 
 
-def test_an_error_that_is_no_unreadable_image_is_raised_and_what_was_done_stays():
-    known = nothing_known(200)
+def test_an_error_that_is_no_unreadable_image_is_raised_and_what_was_done_is_saved():
+    saved = []
 
     def load(i):
         if i == 150:
             raise MemoryError("too large")
         return np.zeros((2, 2, 3), np.uint8)
     with pytest.raises(MemoryError):
-        check_images(ImageTable([str(i) for i in range(200)], {}, load), workers=2, known=known)
-    assert known.sizes[:100].all() and not known.sizes[150].any()
+        check_images(ImageTable([str(i) for i in range(200)], {}, load), workers=2, save=saved.append)
+    assert len(saved) == 1 and saved[0].sizes[:100].all() and not saved[0].sizes[150].any()
+
+
+def test_what_is_known_is_saved_now_and_then(monkeypatch):
+    saved = []
+    monkeypatch.setattr(checks, "_SECONDS_BETWEEN_SAVES", -1)
+    check_images(ImageTable([str(i) for i in range(40)], {}, lambda i: np.zeros((2, 2, 3), np.uint8)), workers=1,
+                 save=lambda known: saved.append(int((known.sizes[:, 0] > 0).sum())))
+    assert saved == [16, 32, 40, 40]
+
+
+def test_large_images_are_read_without_a_warning_and_bombs_are_not(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.png")
+    Image.fromarray(PIXELS).save(path)
+    for limit, problem in [(18 * 27 - 1, ""), (18 * 27 // 2 - 1, "exceeds limit")]:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            assert problem in check_images(list_images([path], {})).problems[0]
+        assert not heard
 
 
 def test_the_cache_knows_images_by_file_crop_and_time(tmp_path, photos):
@@ -116,9 +137,8 @@ def test_the_cache_knows_images_by_file_crop_and_time(tmp_path, photos):
     (tmp_path / "d.png").write_bytes(b"")
     paths = [os.path.join(root, name) for name in ("a.png", "b.png", "c.png", "d.png")]
     table = list_images(paths, {"box": ["", "1 1 5 5", "", ""]})
-    first = check_images(table, known=check_cache.load(cache, table))
-    check_cache.save(cache, table, first)
-    again = check_cache.load(cache, table)
+    first = check_images(table, known=CheckCache(cache, table).load(), save=CheckCache(cache, table).save)
+    again = CheckCache(cache, table).load()
     for name in ("sizes", "pixels", "thumbs"):
         assert np.array_equal(getattr(again, name), getattr(first, name))
     assert not again.sizes[3].any()  # unreadable ones are looked at again
@@ -126,9 +146,9 @@ def test_the_cache_knows_images_by_file_crop_and_time(tmp_path, photos):
     photos("a.png", size=(20, 20))
     os.utime(paths[0], (1, 1))
     other = list_images([paths[2], paths[0], paths[1]], {"box": ["", "", "1 1 6 6"]})
-    assert check_cache.load(cache, other).sizes.any(axis=1).tolist() == [True, False, False]
+    assert CheckCache(cache, other).load().sizes.any(axis=1).tolist() == [True, False, False]
     (tmp_path / "checked.npz").write_bytes(b"damaged")
-    assert not check_cache.load(cache, table).sizes.any()
+    assert not CheckCache(cache, table).load().sizes.any()
 
 
 def test_keys_tell_what_is_read_differently():

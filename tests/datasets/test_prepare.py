@@ -172,7 +172,7 @@ def test_lists_keep_their_columns_boxes_and_splits(shop, text, capsys):
     assert got["train"].columns == {"label": ["boots", "boots", "caps", "caps"], "camera": ["0", "1", "0", "1"],
                                     "box": ["", "1 1 9 8"] * 2}
     assert got["train"].load(1).shape == (7, 8, 3)
-    assert "as the data set has them" in printed and "warning: fewer than 4 images in" not in printed
+    assert "as the data set has them" in printed and "fewer than 4 images in 2 classes" in printed
 
 
 def test_consumer_to_shop(photos, capsys):
@@ -300,7 +300,8 @@ def test_a_check_that_was_interrupted_goes_on(shop, capsys, monkeypatch):
 @pytest.mark.parametrize("words, message", [
     (["--split", "half"], "argument --split: invalid choice"), (["--spilt", "images"], "unrecognized arguments"),
     (["--shares", "0.5", "0.5", "0.5", "0.5"], "add up to 1"), (["--layout", "folder"], "did you mean folders"),
-    (["--seed", "x"], "argument --seed"), (["--rotations"], "--rotations is for the layout omniglot"),
+    (["--name", "a/b"], "--name a/b: it cannot name a run"), (["--seed", "x"], "argument --seed"),
+    (["--rotations"], "--rotations is for the layout omniglot"),
     (["--validation", "0.1"], "--validation is for data sets with splits")])
 def test_flags_that_make_no_sense(shop, capsys, words, message):
     assert message in fails(capsys, shop, *words)
