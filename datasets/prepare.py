@@ -114,8 +114,8 @@ def _report(path, layout, found, pool, checked, codes, leaks, how, flags):
         "unreadable": [{"path": printable(path), "reason": problem}
                        for path, problem in zip(pool.table.paths, checked.problems) if problem],
         "duplicates": None if flags.no_checks else findings.find_duplicates(pool.table, codes, rows),
-        "leaks": leaks, "tiny_classes": dict(
-            findings.find_tiny_classes(labels, TINY), of="all" if WHOLE in found.splits else "train") if labels else None,
+        "leaks": leaks, "tiny_classes": findings.find_tiny_classes(labels, TINY) if labels else None,
+        "tiny_classes_of": "all" if WHOLE in found.splits else "train",
         "queries_without_match": findings.find_unanswerable(query, gallery)
         if found.protocol and not found.ground_truth and query and gallery else 0,
     }

@@ -85,7 +85,8 @@ def _classes(report):
     if found is None:
         return []
     lines = ["{}{} of {:,} to {:,} images (median {:g})".format(
-        "train: " if found["of"] == "train" else "", count(found["classes"], "class"), found["smallest"], found["largest"], found["median"])]
+        "train: " if report["tiny_classes_of"] == "train" else "", count(found["classes"], "class"),
+        found["smallest"], found["largest"], found["median"])]
     if found["tiny"]:
         lines.append("warning: fewer than {} images in {}, one alone in {:,}: {}{}".format(
             found["fewer_than"], count(found["tiny"], "class"), found["single"], ", ".join(found["first"][:5]),
