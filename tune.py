@@ -4,10 +4,11 @@
     python tune.py --method cfa --features V.npy --labels V.csv
     python tune.py --method cfa --features G.npy --pairs pairs.csv
 
-Prints each candidate's score and the flags of the best. Each image is ranked against all others, itself left out. With
-labels a query's score is its average precision; with pairs (CSV, columns a and b: row numbers, b matches a) it is
--log2 of the place of b. The best mean over queries wins, the default among equals. The standard error of the difference
-tells how much chance is in it. A residual of 1000 is the method none.
+Prints each candidate's score and writes a configuration with the best, for retrieve.py --config. Each image is ranked
+against all others, itself left out. With labels a query's score is its average precision; with pairs (CSV, columns a
+and b: row numbers, b matches a) it is -log2 of the place of b. The best mean over queries wins, the default among
+equals, but only among those that are ahead of plain search (the method none) by more than the standard error of that
+lead: fifty pairs leave much to chance, and a method that cannot be shown to help is not worth its risk.
 """
 import csv
 import json
@@ -29,6 +30,8 @@ def main(argv=None):
     parser = build_parser("Choose a method's settings on validation images.")
     parser.add_argument("--run", metavar="NAME", help="run whose validation split is used")
     parser.add_argument("--method", required=True, help="one of " + ", ".join(sorted(CANDIDATES)))
+    parser.add_argument("--output", metavar="FILE.yaml", help="configuration to write (default: "
+                        "tuned_<method>.yaml here)")
     parser.add_argument("--features", metavar="F.npy", help="validation images, or with --pairs any gallery")
     parser.add_argument("--labels", metavar="L.csv", help="their labels: CSV (column label) or .npy")
     parser.add_argument("--pairs", metavar="P.csv", help="matching pairs: columns a and b, row numbers from 0")
@@ -36,14 +39,19 @@ def main(argv=None):
     candidates = lookup(CANDIDATES, flags.method, "method that can be tuned")
     config, source = _read(flags, overrides)
     queries, score = _scorer(flags, source)
-    best = choose(flags.method, to_plain(config)[flags.method], candidates, source.features, queries, score,
-                  config.run.seed)
-    print("use: " + (" ".join("--{}.{} '{}'".format(flags.method, name, json.dumps(value))
-                             for name, value in best.items()) or "the default"))
+    plain = to_plain(config)
+    best = choose(flags.method, plain[flags.method], candidates, source.features, queries, score, config.run.seed)
+    if best is None:
+        print("use: --method none; nothing is ahead of it by more than chance")
+        return
+    path = flags.output or "tuned_{}.yaml".format(flags.method)
+    runs.write_config(path, dict(plain, **{flags.method: dict(plain[flags.method], **best)}))
+    settings = ["--{}.{} '{}'".format(flags.method, name, json.dumps(value)) for name, value in best.items()]
+    print("use: --method {} --config {}   ({})".format(flags.method, path, " ".join(settings) or "the default"))
 
 
 def choose(method, section, candidates, features, queries, score, seed):
-    """Return the best candidate, a dict of settings; print the score of each.
+    """Return the best candidate, a dict of settings, or None where none is ahead of plain search; print all scores.
 
     Args:
       method: name in methods.METHODS.
@@ -54,20 +62,20 @@ def choose(method, section, candidates, features, queries, score, seed):
       score: function (ranking int32 [q, n - 1]) -> float [q], larger is better, NaN where a query does not count.
       seed: of methods that have one.
     """
-    near, base, best, lead = None, None, {}, 0.0
+    plain = score(knn.neighbors(features, len(features) - 1)[0][queries])
+    print("  {:44s} {:.4f}".format("plain search", np.nanmean(plain)))
+    near, best, highest = None, None, -np.inf
     for candidate in candidates:
         estimator = methods.METHODS[method](dict(section, **candidate), seed)
         near = knn.enough(near, features, max(1, min(estimator.needed_neighbors(len(features)), len(features) - 1)))
         estimator.fit(features, neighbors=near)
         values = score(ranking.rank_gallery(estimator, features, len(features) - 1)[queries])
-        base = values if base is None else base
-        ahead = (values - base)[~np.isnan(base)]
+        ahead = (values - plain)[~np.isnan(plain)]
         error = ahead.std() / np.sqrt(len(ahead))
-        print("  {:44s} {:.4f}  against the default {:+.4f} +- {:.4f}".format(
-            json.dumps(candidate)[1:-1] or "default", np.nanmean(values),
-            ahead.mean(), error), flush=True)
-        if ahead.mean() > lead:
-            best, lead = candidate, ahead.mean()
+        print("  {:44s} {:.4f}  ahead of plain search by {:+.4f} +- {:.4f}".format(
+            json.dumps(candidate)[1:-1] or "default", np.nanmean(values), ahead.mean(), error), flush=True)
+        if ahead.mean() > max(error, highest):
+            best, highest = candidate, ahead.mean()
     return best
 
 
@@ -119,10 +127,20 @@ def _read(flags, overrides):
     if bool(flags.labels) == bool(flags.pairs) and flags.features:
         raise InputError("--features needs one of --labels and --pairs")
     if flags.features:
+        if flags.labels:
+            _refuse_evaluated(flags.features)
         return resolve(flags.config, overrides), sources.from_file(flags.features, "validation", flags.labels)
     run = runs.find(flags.run, overrides.get("run.directory", "runs"))
     config = resolve(flags.config or runs.config_path(run), overrides)
     return config, sources.from_run(run, "validation", labels=True)
+
+
+def _refuse_evaluated(path):
+    """Refuse the query and gallery features of a run: their labels are what results are scored by."""
+    split = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    if split in ("query", "gallery") and os.path.isfile(os.path.join(os.path.dirname(path), "meta.json")):
+        raise InputError("{} are the {} features of a run, and settings are not chosen on what is evaluated; give "
+                         "--run with a validation split, or known pairs with --pairs".format(path, split))
 
 
 def _scorer(flags, source):

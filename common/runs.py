@@ -84,8 +84,13 @@ def config_path(run):
 
 def save_config(run, config):
     """Write the resolved configuration with versions, command line and seed into the run."""
-    plain = configuration.to_plain(config)
+    write_config(config_path(run), configuration.to_plain(config))
+
+
+def write_config(path, plain):
+    """Write a configuration, nested dicts, with versions, command line and seed as YAML."""
+    plain = dict(plain)
     plain["provenance"] = {"command_line": " ".join(shlex.quote(word) for word in sys.argv),
                            "seed": plain["run"]["seed"], "versions": versions(),
                            "written": time.strftime("%Y-%m-%d %H:%M:%S")}
-    write_yaml(config_path(run), plain)
+    write_yaml(path, plain)
