@@ -56,3 +56,9 @@ def threads():
 def workers():
     """Return an executor of `threads()` threads, to be used as a context."""
     return concurrent.futures.ThreadPoolExecutor(threads())
+
+
+def run(pool, function, items):
+    """Call the function with each of the items, on the pool's threads; a pool of None: here, one after the other."""
+    for _ in map(function, items) if pool is None else pool.map(function, items):
+        pass

@@ -19,10 +19,11 @@ import numpy as np
 from scipy.sparse import csgraph
 
 from slim_retrieval.common.progress import progress
-from slim_retrieval.graph.compiled import workers
+from slim_retrieval.graph.compiled import run, workers
 from slim_retrieval.graph.sparse_product import Rows
 
-BLOCK_COLUMNS = 128
+SMALL = 2**15  # nodes up to which 64 columns of three arrays stay in cache: then each thread has columns of its own
+BLOCK_COLUMNS = 128  # at most, for more nodes: then all threads share the rows of a block
 BLOCK_VALUES = 2**26  # n * columns of one block; four arrays of this size are alive at once
 FEWEST = 4  # products between two looks at the residual
 ROWS = 2048  # read or written at a time
@@ -42,7 +43,7 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       max_iterations: most products with S per block of columns.
       initial: [n, d] to start from (a warm start), or None for zeros.
       out: float32 [n, d] to write Y into, such as a numpy.memmap; None makes a new array.
-      block: columns solved at once; None: 128, fewer for very large n.
+      block: columns solved at once; None: 64 for each thread, for many nodes up to 128 for all threads together.
 
     Returns:
       Y, float32 [n, d] (it is `out` where given), and info: `iterations`, the most products with S in any block;
@@ -50,20 +51,29 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       did not converge, one line on stderr says so.
     """
     n, d = features.shape
-    block = block or int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
     if out is None:
         out = np.empty((n, d), np.float32)
-    info = {"iterations": 0, "residual": 0.0}
     order, places = _near_each_other(matrix)
+    renumbered = _renumbered(matrix, order) * np.float32(alpha)
+    if block is None:
+        block = 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
+    info = {"iterations": 0, "residual": 0.0}
     with workers() as pool:
-        rows = Rows(_renumbered(matrix, order) * np.float32(alpha), pool)
-        for start in progress(range(0, d, block), what="diffusion", unit="block"):
+        inner = None if n <= SMALL else pool  # what the threads share: blocks, or the rows of one block
+        rows = Rows(renumbered, inner)
+
+        def solve_columns(start):
             columns = slice(start, min(start + block, d))
-            right = _read(features, columns, places, pool)
+            right = _read(features, columns, places, inner)
             right *= np.float32(1 - alpha)
-            guess = None if initial is None else _read(initial, columns, places, pool)
+            guess = None if initial is None else _read(initial, columns, places, inner)
             solution, products, residual = _solve_block(rows, alpha, right, guess, tolerance, max_iterations)
-            _write(out, columns, solution, places, pool)
+            _write(out, columns, solution, places, inner)
+            return products, residual
+
+        starts = range(0, d, block)
+        found = map(solve_columns, starts) if inner else pool.map(solve_columns, starts)
+        for products, residual in progress(found, total=len(starts), what="diffusion", unit="block"):
             info = {"iterations": max(info["iterations"], products), "residual": max(info["residual"], residual)}
     info["converged"] = info["residual"] <= tolerance
     if not info["converged"]:
@@ -140,7 +150,7 @@ def _read(array, columns, places, pool):
     def read(start):
         result[places[start:start + ROWS]] = array[start:start + ROWS, columns]
 
-    list(pool.map(read, range(0, len(array), ROWS)))
+    run(pool, read, range(0, len(array), ROWS))
     return result
 
 
@@ -150,5 +160,5 @@ def _write(out, columns, block, places, pool):
     def write(start):
         out[start:start + ROWS, columns] = block[places[start:start + ROWS]]
 
-    list(pool.map(write, range(0, len(out), ROWS)))
+    run(pool, write, range(0, len(out), ROWS))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import keys
-from slim_retrieval.graph.compiled import compiled, workers
+from slim_retrieval.graph.compiled import compiled, run, workers
 
 BLOCK = 1024  # nodes on a side of the blocks of products
 MOST = 128  # neighbours up to which sorted lists are quick to insert into
@@ -57,9 +57,8 @@ class Nearest:
         cuts = np.linspace(0, products.shape[by_columns], PARTS * self._pool._max_workers + 1).astype(int)
         ranges = [(0, len(products), a, b) if by_columns else (a, b, 0, products.shape[1])
                   for a, b in zip(cuts[:-1], cuts[1:])]
-        list(self._pool.map(lambda part: self._kernel(products, *part, first_row, first_column, by_columns,
-                                                      self.similarities, self.ids, self._bounds, self.least),
-                            ranges))
+        run(self._pool, lambda part: self._kernel(products, *part, first_row, first_column, by_columns,
+                                                  self.similarities, self.ids, self._bounds, self.least), ranges)
 
     def _offer_numpy(self, products, first_row, first_column):
         rows, k = slice(first_row, first_row + len(products)), self.ids.shape[1]

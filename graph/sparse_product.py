@@ -7,7 +7,7 @@ time, so that the sums are loaded and stored once for four products.
 """
 import numpy as np
 
-from slim_retrieval.graph.compiled import compiled
+from slim_retrieval.graph.compiled import compiled, run
 
 SIGNATURE = ("void(int64[::1], int32[::1], float32[::1], int64, int64, float32, float32[:, ::1], float32[:, ::1], "
              "float32[:, ::1], float64[::1])")
@@ -19,12 +19,12 @@ class Rows:
 
     Args:
       matrix: CSR float32 [n, n], indices sorted or not.
-      pool: an executor, such as compiled.workers().
+      pool: an executor, such as compiled.workers(), or None: the thread that calls does all.
     """
 
     def __init__(self, matrix, pool):
         self.n, self.pool = matrix.shape[0], pool
-        count = PARTS * pool._max_workers
+        count = 1 if pool is None else PARTS * pool._max_workers
         cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, count + 1)[1:-1])
         self.bounds = [(int(a), int(b)) for a, b in zip(np.r_[0, cuts], np.r_[cuts, self.n]) if a < b]
         self.step = compiled(_advance, SIGNATURE)
@@ -45,9 +45,9 @@ class Rows:
           squares: whether the sums, float64 [w], are wanted.
         """
         sums = np.zeros((len(self.bounds), current.shape[1] if squares else 0))
-        run = self._by_scipy if self.step is None else self._by_numba
-        list(self.pool.map(lambda part: run(part, np.float32(omega), right, current, previous, sums[part]),
-                           range(len(self.bounds))))
+        step = self._by_scipy if self.step is None else self._by_numba
+        run(self.pool, lambda part: step(part, np.float32(omega), right, current, previous, sums[part]),
+            range(len(self.bounds)))
         return sums.sum(axis=0) if squares else None
 
     def product(self, block):

@@ -30,7 +30,8 @@ def test_the_dense_form_ranks_as_ours(distances):
     assert np.mean(ours == theirs) > 0.98
 
 
-def test_truncated_scores_equal_dense_solutions():
+@pytest.mark.parametrize("form", ["scores", "scores_as_published"])
+def test_truncated_scores_equal_dense_solutions(form):
     """With many steps the scores solve each image's own system, worked out here on dense arrays."""
     features, _ = small_set(60)
     ids, similarities = knn.search(features, features, 25)
@@ -39,7 +40,7 @@ def test_truncated_scores_equal_dense_solutions():
                           for j in range(60)] for i in range(60)])
     scale = 1 / np.sqrt(affinity.sum(axis=1) + 1e-12)
     laplacian = np.eye(60) - 0.5 * scale[:, None] * affinity * scale
-    got = truncated_diffusion.scores(ids, similarities, k=8, alpha=0.5).toarray()
+    got = getattr(truncated_diffusion, form)(ids, similarities, k=8, alpha=0.5).toarray()
     for i, row in enumerate(ids):
         solved = np.linalg.solve(laplacian[np.ix_(row, row)], np.eye(25)[0])
         np.testing.assert_allclose(got[i, row], solved / np.linalg.norm(solved), atol=1e-5)
@@ -56,7 +57,7 @@ def test_the_command_writes_a_row_for_each_method_and_stage(tmp_path, capfd):
     features, labels = small_set(80)
     np.savez(str(tmp_path / "set.npz"), features=features, labels=labels)
     rerank_speed.main(["--features", str(tmp_path / "set.npz"), "--output", str(tmp_path / "out.csv"),
-                       "--queries", "20", "--only", "k_reciprocal"])
+                       "--queries", "20", "--only", "k_reciprocal", "--repeats", "1"])
     with open(str(tmp_path / "out.csv")) as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["method", "n", "d", "seconds", "peak_mb", "mAP"]
@@ -64,6 +65,16 @@ def test_the_command_writes_a_row_for_each_method_and_stage(tmp_path, capfd):
     assert [row["method"] for row in rows] == [m + part for m in methods for part in ("", ":graph", ":rerank")]
     assert len({row["mAP"] for row in rows if row["mAP"]}) == 1 and rows[0]["n"] == "80" and rows[0]["d"] == "24"
     assert "dense_k_reciprocal / k_reciprocal: memory x" in capfd.readouterr().out
+
+
+def test_the_best_of_each_stage_counts(tmp_path, monkeypatch):
+    runs = [{"stages": {"graph": 2, "ranking": 5}, "peak_mb": 7, "mAP": 0.5},
+            {"stages": {"graph": 3, "ranking": 1}, "peak_mb": 6, "mAP": 0.5}]
+    left = list(runs)
+    monkeypatch.setattr(rerank_speed.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(rerank_speed.files, "read_json", lambda _: left.pop(0))
+    assert rerank_speed.run("cfa", str(tmp_path), 10, 2) == {
+        "stages": {"graph": 2, "ranking": 1}, "seconds": 3, "peak_mb": 7, "mAP": 0.5}
 
 
 def test_too_many_queries_are_refused(tmp_path):

@@ -97,12 +97,14 @@ def test_the_products_are_as_many_as_chebyshevs_bound_says(alpha, tolerance):
     assert info["iterations"] == 1 + np.flatnonzero(np.array(bound) <= tolerance)[0] and info["converged"]
 
 
-def test_renumbering_nodes_for_the_cache_does_not_show(monkeypatch):
+@pytest.mark.parametrize("small", [1, 1000])
+def test_neither_renumbering_nor_how_threads_share_shows(monkeypatch, small):
     matrix, features = random_graph(), random_features()
     initial = random_features(seed=5)
     plain, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial)
     monkeypatch.setattr(diffusion, "REORDER", 1)
     monkeypatch.setattr(diffusion, "ROWS", 7)
+    monkeypatch.setattr(diffusion, "SMALL", small)
     moved, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial, block=3)
     np.testing.assert_allclose(moved, plain, atol=1e-5)
 
