@@ -37,8 +37,8 @@ class GFRConfig:
                                  "are any, else on the gallery without labels")
     layer: str = option("edge", "kind of layer: edge (learned metric and edges), sage (as published), gat, appnp, "
                                 "gcnii", choices=["edge", "sage", "gat", "appnp", "gcnii"])
-    layers: int = option(0, "depth; 0: the layer's own (sage 1, gat 2, appnp and gcnii 8; edge: 1 to 32, chosen on "
-                            "held-out classes, 16 without labels)", minimum=0)
+    layers: int = option(0, "depth; 0: the layer's own (sage 1, gat 2, appnp and gcnii 8; edge: 4 to 32, chosen on "
+                            "held-out classes, 48 without labels)", minimum=0)
     neighbors: int = option(0, "k: neighbours that a layer sees; 0: the layer's own (edge 40, others 10)", minimum=0)
     metric: str = option("auto", "linear map before the first layer: none, lda (from labels), trained (lda, then a "
                                  "ranking loss; edge only), auto (sage none, edge trained, others lda)",

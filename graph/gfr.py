@@ -119,7 +119,7 @@ class GFR:
             self._layers = gfr_network.Network(self.weights_, self.options, self.block)
             self.gallery_ = self._layers.fit(self._h, near[0])
         self.report_["chosen"] = gfr_chosen.sentences(self.options, self.report_, self.edges_,
-                                                      getattr(self._layers, "effective", None))
+                                                      getattr(self._layers, "effective", None), self._centred())
         return self
 
     def transform(self, queries, neighbors=None, alone=False):
@@ -180,7 +180,8 @@ class GFR:
 
     def _learn_edges(self, train, labels):
         if labels is None:
-            self.edges_, self.report_ = gfr_edge_unlabelled.learn(train, self.options, self.seed)
+            self.metric_ = gfr_metric.centring_only(train)
+            self.edges_, self.report_ = gfr_edge_unlabelled.learn(train, self.metric_, self.options, self.seed)
             return
         found = gfr_metric_learning.learn(train, labels, self.options, self.seed)
         self.metric_ = found.metric
@@ -198,6 +199,10 @@ class GFR:
         near = self._near(h, neighbors)[0]
         self.weights_, trained = gfr_training.train(h, near, labels, options, self.seed, resume)
         self.report_ = dict(report, **trained)
+
+    def _centred(self):
+        """Return the norm of the mean that is taken away, or None."""
+        return None if self.metric_ is None else float(np.linalg.norm(self.metric_.mean))
 
     def _trained(self, rows, what):
         """Return the checked features; refuse when there are no weights for them."""

@@ -4,18 +4,21 @@ import numpy as np
 from slim_retrieval.graph.gfr_edge_learning import LAYERS
 
 
-def sentences(options, report, edges, effective):
+def sentences(options, report, edges, effective, centred):
     """Return {what: why} for a GFR of layers edge, or of a network.
 
     Args:
       options: GFRConfig, resolved.
       report: dict of the training.
       edges: gfr_edge.Edges, or None for a network.
+      centred: norm of the mean that is taken away without labels, or None.
       effective: float [n], the sum of the probabilities of each gallery image's neighbours; None for a network.
     """
     chosen = {"training": _training(report)}
     if "plain" in report:
         chosen["metric"] = _metric(report)
+    elif edges is not None and not report.get("labels"):
+        chosen["centring"] = _centring(centred)
     if edges is None:
         chosen["layers"] = "{} x {}, {} neighbours each, loss {}: as given or the layer's own".format(
             options.layers, options.layer, options.neighbors, report.get("loss_name", options.loss))
@@ -35,6 +38,12 @@ def _training(report):
                 "of their mutual neighbours, chance gives {:.2%}".format(report["images"], report["agreed"],
                                                                          report["chance"]))
     return "from labels" if report.get("labels") else "without labels"
+
+
+def _centring(norm):
+    if norm is None:
+        return "none: the features have little in common"
+    return "the mean, of norm {:.2f}, is taken away: it is in every feature and tells nothing".format(norm)
 
 
 def _metric(report):

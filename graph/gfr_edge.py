@@ -14,8 +14,9 @@ that one more row of S would make,
 
 and a query without neighbours keeps h(q).
 
-With `residual` above 0 it is not h that is propagated but the signatures of the nodes (signatures.py), a query's being
-that of its nearest neighbour, and the feature is normalise([y_L ; residual h]).
+With `residual` above 0 the signatures s of the nodes (signatures.py) are propagated beside h, a query's being that of
+its nearest neighbour, and the feature is normalise([y_L(s) ; FEATURE (y_L(h) + residual h)]), both y_L normalised: what
+automatic CFA makes of its own edges.
 """
 import collections
 
@@ -24,6 +25,8 @@ from scipy import sparse
 
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import affinity, features, gfr_edge_features, gfr_scorer, query_expansion, signatures
+
+FEATURE = 0.4  # weight of the features' part beside the signatures' part
 
 Edges = collections.namedtuple("Edges", "scorer sharpness strength residual layers")
 
@@ -50,14 +53,14 @@ class EdgeLayers:
         """
         self._near, self._start = near, h
         if self.learned.residual and len(h):
-            self._start = signatures.signatures(np.asarray(h), *near)
+            self._start = np.concatenate([signatures.signatures(np.asarray(h), *near), h], axis=1)
         weights = self.weights(near)
         self.effective = np.sum(weights ** (1 / self.learned.sharpness), axis=1)  # neighbours that count, each by p
         matrix = graph(near[0], weights)
         self._degrees = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
         self._before, last = propagate(affinity.normalised(matrix), self._start, self.learned.strength,
                                        self.learned.layers)
-        return beside(features.normalise_rows(last), h, self.learned.residual)
+        return combined(last, h, self.learned.residual)
 
     def transform(self, h, near):
         """Return the queries' features, float32 [q, width]; `near` names their neighbours in the gallery."""
@@ -69,9 +72,11 @@ class EdgeLayers:
         result *= np.float32(self.learned.strength)
         start = h
         if self.learned.residual:
-            start = np.where(near[0][:, :1] >= 0, signatures.of_queries(ids, self._start), np.float32(0))
+            width = self._start.shape[1] - h.shape[1]
+            known = np.where(near[0][:, :1] >= 0, signatures.of_queries(ids, self._start[:, :width]), np.float32(0))
+            start = np.concatenate([known, h], axis=1)
         result += np.float32(1 - self.learned.strength) * start
-        return beside(features.normalise_rows(result), h, self.learned.residual)
+        return combined(result, h, self.learned.residual)
 
     def weights(self, near):
         """Return A of each node and each image in its list, float64 [m, k]; 0 at pads."""
@@ -79,11 +84,16 @@ class EdgeLayers:
         return np.where(near[0] >= 0, gfr_scorer.probability(self.learned.scorer, pairs) ** self.learned.sharpness, 0)
 
 
-def beside(y, h, residual):
-    """Return normalise([y ; residual h]), or y itself where the residual is 0."""
-    if not residual:
-        return y
-    return features.normalise_rows(np.concatenate([y, np.float32(residual) * h], axis=1))
+def combined(y, h, residual):
+    """Return the feature made of y_L, float32 [n, width], which is changed; see above."""
+    if residual:
+        width = y.shape[1] - h.shape[1]
+        for start, stop in features.blocks(*y.shape):
+            features.normalise_rows(y[start:stop, :width])
+            moved = features.normalise_rows(y[start:stop, width:])
+            moved += np.float32(residual) * h[start:stop]
+            moved *= np.float32(FEATURE)
+    return features.normalise_rows(y)
 
 
 def graph(ids, weights):

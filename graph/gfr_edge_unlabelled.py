@@ -2,7 +2,8 @@
 
 The dimensions are cut into two random halves, two views. Two images are taken for one thing if they are mutual
 neighbours in one view, and the edges learn to tell that from the other view: an error would have to be made twice to be
-believed. Sharpness, strength and depth stay fixed, and signatures are propagated instead of features (docs/study.md).
+believed. Sharpness, strength and depth stay fixed, and signatures are propagated beside features (docs/study.md). What
+all features have in common is taken away before (centring.py): the metric without labels.
 
 Whether there is anything to learn shows in how often the two views agree. Where a mutual pair of one is one of the
 other no more often than chance has it, their neighbours are noise, and features stay as they are.
@@ -10,20 +11,21 @@ other no more often than chance has it, their neighbours are noise, and features
 import numpy as np
 
 from slim_retrieval.graph import features as unit
-from slim_retrieval.graph import gfr_edge, gfr_edge_features, gfr_edge_learning, knn
+from slim_retrieval.graph import gfr_edge, gfr_edge_features, gfr_edge_learning, gfr_metric, knn
 
-# Sharpness, strength, residual. A strength of 0.97 gains where classes are large and harms pairs.
-PROPAGATION = (2.0, 0.9, 0.5)
+PROPAGATION = (3.0, 0.98, 1.0)  # sharpness, strength, residual
+LAYERS = 48
 MOST_IMAGES = 20000
 STRICT = 8  # mutual neighbours among so many are one thing
 FEWEST_IMAGES = 20
-DEVIATIONS = 4  # of a Poisson count, by which agreement must exceed chance
+DEVIATIONS = 3  # of a Poisson count, by which agreement must exceed chance
 
 
-def learn(gallery, options, seed):
+def learn(gallery, metric, options, seed):
     """Return (Edges, report) learned from features [n, d], which may be memory-mapped; MOST_IMAGES rows at most.
 
     Args:
+      metric: gfr_metric.Metric that comes first, or None.
       options: GFRConfig, resolved: neighbors, layers.
       seed: int; of the views and of what is drawn.
     """
@@ -32,7 +34,8 @@ def learn(gallery, options, seed):
     if n < FEWEST_IMAGES or d < 2:
         return _off(n, "{} images of {} dimensions are too few to learn edges from".format(n, d))
     rows, order = np.sort(random.permutation(n)[:MOST_IMAGES]), random.permutation(d)
-    views = [unit.normalise_rows(np.array(gallery[rows][:, order[half::2]], np.float32)) for half in (0, 1)]
+    h = gfr_metric.apply(metric, gallery[rows])
+    views = [unit.normalise_rows(np.array(h[:, order[half::2]], np.float32)) for half in (0, 1)]
     lists = [knn.neighbors(view, min(options.neighbors, len(rows) - 1)) for view in views]
     some = np.sort(random.permutation(len(rows))[:max(1, gfr_edge_learning.MOST_PAIRS // lists[0][0].shape[1])])
     agreed, chance, significant = agreement(lists[0][0], lists[1][0], some)
@@ -45,8 +48,7 @@ def learn(gallery, options, seed):
     scorer = gfr_edge_learning.fit(pairs, positive, random)
     if scorer is None:
         return _off(len(rows), "the two views agree on every pair")
-    layers = options.layers or gfr_edge_learning.LAYERS
-    return gfr_edge.Edges(scorer, *PROPAGATION, layers=layers), {
+    return gfr_edge.Edges(scorer, *PROPAGATION, layers=options.layers or LAYERS), {
         "images": len(rows), "agreed": round(agreed, 4), "chance": round(chance, 4)}
 
 

@@ -5,8 +5,7 @@
     scorer, propagation   layers edge: weights and, last, bias of gfr_scorer.Scorer; what else
                           gfr_edge.Edges holds
 
-Format 1 held layers sage alone and named no kind of layer; format 2 had the layers of edge in its options alone. Both
-are still read.
+Format 1 held layers sage alone and named no kind of layer; it is still read.
 """
 import json
 import os
@@ -19,7 +18,6 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import gfr_edge, gfr_edge_features, gfr_layers, gfr_metric, gfr_scorer
 
 FORMAT = 3
-READ = (1, 2, FORMAT)
 KEYS = ["seed", "width", "options", "report"]
 FIRST_FORMAT = {"layer": "sage"}  # what its options leave unsaid
 
@@ -56,17 +54,15 @@ def read(path):
             arrays = {name: stored[name] for name in stored.files}
         meta = json.loads(str(arrays.pop("meta")))
         found = meta["format"]
-        if found in READ:
+        if found in (1, FORMAT):
             meta = {key: meta[key] for key in KEYS}
         if found == 1:
             meta["options"] = dict(FIRST_FORMAT, **meta["options"])
-        if found == 2 and "propagation" in arrays:
-            arrays["propagation"] = np.append(arrays["propagation"], meta["options"]["layers"])
     # np.load gives a bare array (no context manager, no .files) for an .npy file.
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError("{} is not a file that GFR.save wrote ({}: {}); train again".format(
             path, type(error).__name__, error)) from error
-    if found not in READ:
+    if found not in (1, FORMAT):
         raise InputError("{} has format {}, this version reads {}; train again".format(path, found, FORMAT))
     return arrays, meta
 
@@ -83,7 +79,7 @@ def weights(path, arrays, width, options):
         rank = arrays["matrix"].shape[-1] if "matrix" in arrays else 0
         metric = gfr_metric.Metric(_array(path, arrays, "mean", (width,)),
                                    _array(path, arrays, "matrix", (width, rank)))
-        width = rank
+        width = rank or width
     if options.layer == "edge":
         scorer = _array(path, arrays, "scorer", (gfr_edge_features.COUNT + 1,), np.float64)
         propagation = _array(path, arrays, "propagation", (4,), np.float64)

@@ -15,13 +15,13 @@ import collections
 
 import numpy as np
 
-from slim_retrieval.graph import features
+from slim_retrieval.graph import centring, features
 
 DIMENSIONS = 256  # at most; what follows costs in proportion, and further directions told nothing in our trials
 # Entries of M. The map does not depend on its scale, but a step of Adam does: with 0.1, a rate of 1e-3 is 1 percent.
 SCALE = 0.1
 
-Metric = collections.namedtuple("Metric", "mean matrix")  # float32 [d], [d, r]
+Metric = collections.namedtuple("Metric", "mean matrix")  # float32 [d], [d, r]; a matrix without entries: M = 1
 Sums = collections.namedtuple("Sums", "counts totals products")  # float64 [classes], [classes, d], [d, d]
 Moments = collections.namedtuple("Moments", "mean within total")  # float64 [d], [d, d], [d, d]
 
@@ -30,11 +30,19 @@ def apply(metric, rows):
     """Return h of the rows as a new float32 [n, r], unit rows; the rows themselves where `metric` is None."""
     if metric is None:
         return rows
+    if metric.matrix.size == 0:
+        return centring.apply(rows, metric.mean)
     result = np.empty((len(rows), metric.matrix.shape[1]), np.float32)
     offset = metric.mean @ metric.matrix
     for start, stop in features.blocks(*rows.shape):
         result[start:stop] = rows[start:stop] @ metric.matrix - offset
     return features.normalise_rows(result)
+
+
+def centring_only(rows):
+    """Return the Metric h = normalise(x - mean) where features [n, d] have much in common (centring.py), else None."""
+    mean = centring.choose(rows)
+    return None if mean is None else Metric(mean, np.zeros((len(mean), 0), np.float32))
 
 
 def sums(rows, labels, part=None):

@@ -60,20 +60,23 @@ def test_with_a_residual_signatures_are_propagated_and_the_feature_stands_beside
     near, asked = knn.neighbors(x, 6), knn.search(queries, x, 6)
     model = gfr_edge.EdgeLayers(edges)
     gallery, moved = model.fit(x, near), model.transform(queries, asked)
-    start = signatures.signatures(x, *near)
+    start = np.concatenate([signatures.signatures(x, *near), x], axis=1)
     _, S, _ = dense(x, near, edges)
-    y = start
+    y = before = start
     for _ in range(3):
-        y = 0.1 * start + 0.9 * S @ y
-    np.testing.assert_allclose(gallery, unit(np.concatenate([unit(y), 0.5 * x], axis=1)), atol=2e-6)
-    # A query's two parts keep their lengths, its signature starts as its nearest image's, and it finds that image.
-    share = 1 / np.sqrt(1.25)
-    np.testing.assert_allclose(np.linalg.norm(moved[:, :30], axis=1), share, atol=1e-5)
-    np.testing.assert_allclose(moved[:, 30:], 0.5 * share * queries, atol=1e-5)
+        before, y = y, 0.1 * start + 0.9 * S @ y
+    expected = unit(np.concatenate([unit(y[:, :30]), 0.4 * (unit(y[:, 30:]) + 0.5 * x)], axis=1))
+    np.testing.assert_allclose(gallery, expected, atol=2e-6)
+    # A query's signature starts as its nearest image's; both its parts are one more row of the graph.
     plain = gfr_edge.EdgeLayers(edges._replace(residual=0.0))
     plain.fit(start, near)
     plain._near = near
-    np.testing.assert_allclose(moved[:, :30] / share, plain.transform(start[asked[0][:, 0]], asked), atol=2e-6)
+    asks = np.concatenate([start[asked[0][:, 0], :30], queries], axis=1)
+    weights, degrees = plain.weights(asked), dense(x, near, edges)[2]
+    share = weights / np.sqrt(weights.sum(axis=1, keepdims=True) * degrees[asked[0]])
+    y = 0.1 * asks + 0.9 * np.einsum("qk,qkr->qr", share, before[asked[0]])
+    expected = unit(np.concatenate([unit(y[:, :30]), 0.4 * (unit(y[:, 30:]) + 0.5 * queries)], axis=1))
+    np.testing.assert_allclose(moved, expected, atol=2e-6)
     nobody = np.full((5, 6), -1), np.full((5, 6), -1, np.float32)
     np.testing.assert_allclose(model.transform(queries, nobody)[:, 30:], queries, atol=1e-6)
 

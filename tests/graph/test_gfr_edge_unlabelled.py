@@ -27,14 +27,14 @@ def propagated(edges, x, k=15):
 def test_without_labels_the_two_views_teach_each_other(tmp_path):
     x, labels = chains(400, 20, seed=3)
     np.save(str(tmp_path / "x.npy"), x)
-    edges, report = gfr_edge_unlabelled.learn(np.load(str(tmp_path / "x.npy"), mmap_mode="r"), OPTIONS,
+    edges, report = gfr_edge_unlabelled.learn(np.load(str(tmp_path / "x.npy"), mmap_mode="r"), None, OPTIONS,
                                               seed=0)
-    assert edges[1:] == gfr_edge_unlabelled.PROPAGATION + (16,) and report["images"] == 400
+    assert edges[1:] == gfr_edge_unlabelled.PROPAGATION + (48,) and report["images"] == 400
     assert (mean_precision(propagated(edges, x), labels)
             > mean_precision(x, labels) + 0.05)
-    again = gfr_edge_unlabelled.learn(x, OPTIONS, seed=0)[0]
+    again = gfr_edge_unlabelled.learn(x, None, OPTIONS, seed=0)[0]
     np.testing.assert_array_equal(again.scorer.weight, edges.scorer.weight)
-    assert not np.array_equal(gfr_edge_unlabelled.learn(x, OPTIONS, seed=1)[0].scorer.weight,
+    assert not np.array_equal(gfr_edge_unlabelled.learn(x, None, OPTIONS, seed=1)[0].scorer.weight,
                               edges.scorer.weight)
 
 
@@ -42,14 +42,14 @@ def test_large_galleries_are_sampled(monkeypatch):
     x, _ = chains(400, 20, seed=3)
     monkeypatch.setattr(gfr_edge_unlabelled, "MOST_IMAGES", 200)
     monkeypatch.setattr(gfr_edge_learning, "MOST_PAIRS", 900)
-    edges, report = gfr_edge_unlabelled.learn(x, OPTIONS, seed=0)
+    edges, report = gfr_edge_unlabelled.learn(x, None, OPTIONS, seed=0)
     assert report["images"] == 200
     assert edges.strength > 0
 
 
 @pytest.mark.parametrize("x", [np.eye(8, dtype=np.float32), np.ones((40, 1), np.float32)])
 def test_what_cannot_teach_leaves_features_as_they_are(x):
-    edges, report = gfr_edge_unlabelled.learn(x, OPTIONS, seed=0)
+    edges, report = gfr_edge_unlabelled.learn(x, None, OPTIONS, seed=0)
     assert "are too few" in report["note"]
     np.testing.assert_allclose(propagated(edges, x, min(15, len(x) - 1)), x, atol=1e-6)
 
@@ -57,7 +57,7 @@ def test_what_cannot_teach_leaves_features_as_they_are(x):
 def test_exact_copies_stay_together_and_apart_from_others():
     x = np.tile(np.float32([[1, 0, 0, 0], [0, 0, 1, 0]]), (20, 1)) + np.float32(0.01)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    moved = propagated(gfr_edge_unlabelled.learn(x, OPTIONS, seed=0)[0], x)
+    moved = propagated(gfr_edge_unlabelled.learn(x, None, OPTIONS, seed=0)[0], x)
     similarity = moved @ moved.T
     same = np.arange(40)[:, None] % 2 == np.arange(40) % 2
     assert np.isfinite(moved).all() and similarity[same].min() > similarity[~same].max() + 0.5
@@ -86,6 +86,23 @@ def test_a_graph_without_signal_is_not_used(seed):
     np.testing.assert_array_equal(np.argsort(-model.transform(x[:20]) @ model.gallery_.T, axis=1, kind="stable"),
                                   np.argsort(-x[:20] @ x.T, axis=1, kind="stable"))
     assert "chance gives" in model.report_["chosen"]["propagation"]
+
+
+def test_what_all_features_have_in_common_is_taken_away_and_stays_with_the_weights(tmp_path):
+    x = chains(400, 20, seed=3)[0]
+    shifted = x + np.float32(0.2)
+    shifted /= np.linalg.norm(shifted, axis=1, keepdims=True)
+    model = GFR(neighbors=15).learn(shifted)
+    mean = shifted.mean(axis=0)
+    np.testing.assert_allclose(model.metric_.mean, mean, atol=1e-6)
+    model.save(str(tmp_path / "w.npz"))
+    loaded, part = GFR.load(str(tmp_path / "w.npz")), shifted[:100]
+    centred = part - mean
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    expected = EdgeLayers(model.edges_).fit(centred, knn.neighbors(centred, 15))
+    np.testing.assert_allclose(loaded.fit(part).gallery_, expected, atol=1e-5)
+    assert "of norm {:.2f}, is taken away".format(np.linalg.norm(mean)) in loaded.report_["chosen"]["centring"]
+    assert GFR(neighbors=15).learn(x).metric_ is None
 
 
 def test_agreement_by_sets(monkeypatch):

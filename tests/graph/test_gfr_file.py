@@ -76,20 +76,6 @@ def test_files_of_the_first_format_still_load(tmp_path):
     np.testing.assert_array_equal(loaded.fit(gallery).gallery_, model.fit(gallery).gallery_)
 
 
-def test_edges_of_the_second_format_have_the_layers_of_their_options(tmp_path):
-    path, gallery = str(tmp_path / "gfr.npz"), unit_rows(20, 6)
-
-    def older(arrays, meta):
-        arrays["propagation"] = arrays["propagation"][:3]
-        meta.update(format=2)
-        meta["options"]["layers"] = 7
-    rewrite(path, older, edges())
-    loaded, model = GFR.load(path), edges()
-    assert loaded.edges_.layers == 7
-    model.edges_ = model.edges_._replace(layers=7)
-    np.testing.assert_array_equal(loaded.fit(gallery).gallery_, model.fit(gallery).gallery_)
-
-
 def rewrite(path, change, model):
     """Save a file of GFR with its arrays and meta passed through `change`."""
     model.save(path)
