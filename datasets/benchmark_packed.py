@@ -56,8 +56,8 @@ def _found(path, reader, read, sources, seed):
              "query": (test, sources[1], [0.0, QUERIES]), "gallery": (test, sources[1], [QUERIES, 1.0])}
     return Found({split: table.subset(part_rows(len(table), part[0], part[1], seed))
                   for split, (table, _, part) in parts.items()},
-                 reader=reader, notes=["a tenth of the training images, drawn by the seed, is validation; a tenth of the "
-                                       "test images searches the rest; all classes are known"],
+                 reader=reader, notes=["a tenth of the training images, drawn by the seed, is validation; a tenth of "
+                                       "the test images searches the rest; all classes are known"],
                  sources={split: (source, part) for split, (_, source, part) in parts.items()})
 
 

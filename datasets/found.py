@@ -55,7 +55,7 @@ def find_images(folder):
     Links are followed, a folder that was seen is not entered again; hidden files and folders are left out.
     """
     found, others, seen = [], 0, set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(parent)
         folders[:] = [] if real in seen else sorted(n for n in folders if _is_visible(n) and n not in IGNORED_FOLDERS)
         if real in seen:
@@ -151,6 +151,11 @@ def split_lines(path, fields, skip=0):
             raise InputError("{} line {}: {} words where {} are expected ({})".format(
                 path, number, len(row), fields, " ".join(row)[:60]))
     return rows
+
+
+def _refuse(error):
+    # Without this os.walk would pass over a folder that may not be entered, and its images would be missing unsaid.
+    raise InputError("cannot read the folder {}: {}".format(error.filename, error.strerror)) from error
 
 
 def _is_visible(name):

@@ -5,6 +5,7 @@ benchmarks (docs/datasets.md has them all). Every image is looked at once; what 
 Lists, a configuration and a report go to prepared/<name>, and the commands to type next are printed. The images
 themselves are never touched; the same command again is quick and gives the same files.
 """
+import contextlib
 import os
 import re
 import shlex
@@ -40,9 +41,13 @@ def main(argv=None):
     if name != _plain(name) or name == "latest":
         raise InputError("--name {}: it cannot name a run; give a plain word".format(name))
     output = os.path.abspath(os.path.expanduser(flags.output or os.path.join("prepared", name)))
-    prepared_files.check_output(output, path)
     like = runs.find(flags.like) if flags.like else ""
-    report, commands = prepare(path, name, output, flags, like)
+    prepared_files.make_output(output, path)
+    try:
+        report, commands = prepare(path, name, output, flags, like)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(output)  # goes only when it is empty: nothing came of it
     print("\n".join(summary.lines_of(report)))
     print("\nwritten to {}\nnext:\n\n    {}\n".format(output, "\n    ".join(commands)))
 

@@ -19,6 +19,19 @@ def parse(argv, description):
     return flags
 
 
+def _number(kind, low, high, text):
+    """Return a function that reads a number from `low` to `high` and says so when it is none."""
+    def read(word):
+        try:
+            value = kind(word)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError("{!r} is not {}".format(word, text)) from error
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError("{} is not {}".format(word, text))
+        return value
+    return read
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError("{}; --help lists everything".format(message))
@@ -26,6 +39,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(description):
     parser = _Parser(prog="python -m slim_retrieval.datasets.prepare", description=description, allow_abbrev=False)
+    count, share = _number(int, 1, 10**9, "a whole number of at least 1"), _number(float, 0, 1, "a share from 0 to 1")
+    seed = _number(int, 0, 2**31 - 1, "a whole number from 0 to 2147483647")
     add = parser.add_argument
     add("path", metavar="PATH", help="folder or list of images")
     add("--output", metavar="DIR", help="where to write (default: prepared/<name>)")
@@ -35,15 +50,15 @@ def _parser(description):
         "are known) or classes (those searched were never trained on)")
     add("--shares", nargs=4, type=float, default=list(SHARES.values()), metavar="S", help="of train, validation, query "
         "and gallery, for splits that are drawn (default: {})".format(" ".join(map(str, SHARES.values()))))
-    add("--validation", type=float, default=0.0, metavar="SHARE", help="where a benchmark has no validation split: "
+    add("--validation", type=share, default=0.0, metavar="SHARE", help="where a benchmark has no validation split: "
         "this share of its training classes")
-    add("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    add("--seed", type=seed, default=0, help="of everything that is drawn (default: 0)")
     add("--drop_leaks", action="store_true", help="leave training and validation images out that are identical or "
         "near-identical to one that is evaluated")
     add("--tfrecord", action="store_true", help="write TFRecord shards in slim's schema (needs TensorFlow)")
-    add("--images_per_shard", type=int, default=10000, metavar="N", help="with --tfrecord (default: 10000)")
+    add("--images_per_shard", type=count, default=10000, metavar="N", help="with --tfrecord (default: 10000)")
     add("--no_checks", action="store_true", help="do not look at the images, only whether the files are there")
-    add("--workers", type=int, default=None, metavar="N", help="threads that look at images (default: one a core)")
+    add("--workers", type=count, default=None, metavar="N", help="threads that look at images (default: one a core)")
     add("--like", default="", metavar="RUN", help="use the model of this run")
     add("--path_column", default="", metavar="NAME", help="list: column of the paths")
     add("--label_column", default="", metavar="NAME", help="list: column of the labels")

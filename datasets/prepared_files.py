@@ -24,15 +24,20 @@ OURS = [split + ".csv" for split in SPLITS] + ["config.yaml", "report.txt", "lab
 _SHARDS = "*-of-*.tfrecord"
 
 
-def check_output(output, path):
-    """Refuse to write over files that are not of an earlier run on the same data set.
+def make_output(output, path):
+    """Make the folder; refuse to write over files that are not of an earlier run on the same data set.
 
     Raises:
-      InputError: the folder is a file, holds files of one of our names that were not written by us, or was made from
-        another data set.
+      InputError: the folder cannot be made or written to, holds files of one of our names that were not written by us,
+        or was made from another data set.
     """
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise InputError("--output {} is a file; give a folder".format(output))
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
+            from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
     report = os.path.join(output, REPORT)
     if os.path.exists(report):
         made = read_json(report)

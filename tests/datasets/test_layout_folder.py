@@ -85,6 +85,18 @@ def test_links_are_followed_and_loops_end(photos, tmp_path):
                                                ("dog/broken.jpg", "dog"), ("dog/link.jpg", "dog")]
 
 
+def test_a_folder_that_may_not_be_entered_is_said(photos, monkeypatch):
+    root, scan = photos("cat/1.jpg", "dog/1.jpg"), os.scandir
+
+    def refuse(path):
+        if path.endswith("dog"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="cannot read the folder .*dog: Permission denied"):
+        read_layout(root)
+
+
 @pytest.mark.parametrize("names, message", [
     ([], "no image below .* \\(1 other files; unpack photos.zip first\\)"),
     (["a.jpg"], "holds 1 images and no class folders")])

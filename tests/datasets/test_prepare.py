@@ -267,7 +267,7 @@ def test_other_peoples_files_are_not_written_over(shop, photos, capsys):
     run(capsys, shop, "--output", "out")
     other = photos("a/1.jpg", "a/2.jpg", "b/1.jpg", folder="other")
     assert "out was made from {}, not from {}".format(shop, other) in fails(capsys, other, "--output", "out")
-    assert "mine/train.csv is a file; give a folder" in fails(capsys, shop, "--output", "mine/train.csv")
+    assert "mine/train.csv: File exists; give another --output" in fails(capsys, shop, "--output", "mine/train.csv")
 
 
 def test_splits_that_are_no_more_leave_no_list_behind(shop, capsys):
@@ -300,12 +300,14 @@ def test_a_check_that_was_interrupted_goes_on(shop, capsys, monkeypatch):
 @pytest.mark.parametrize("words, message", [
     (["--split", "half"], "argument --split: invalid choice"), (["--spilt", "images"], "unrecognized arguments"),
     (["--shares", "0.5", "0.5", "0.5", "0.5"], "add up to 1"), (["--layout", "folder"], "did you mean folders"),
-    (["--name", "a/b"], "--name a/b: it cannot name a run"), (["--seed", "x"], "argument --seed"),
+    (["--name", "a/b"], "--name a/b: it cannot name a run"), (["--seed", "x"], "--seed: 'x' is not a whole number"),
+    (["--seed", "-1"], "argument --seed: -1 is not a whole number from 0"), (["--workers", "0"], "of at least 1"),
+    (["--validation", "1.5"], "1.5 is not a share from 0 to 1"), (["--images_per_shard", "0"], "of at least 1"),
     (["--rotations"], "--rotations is for the layout omniglot"),
     (["--validation", "0.1"], "--validation is for data sets with splits")])
 def test_flags_that_make_no_sense(shop, capsys, words, message):
     assert message in fails(capsys, shop, *words)
-    assert not os.path.exists("prepared/shop/config.yaml")
+    assert not os.path.exists("prepared/shop")
 
 
 def test_labels_that_say_nothing_and_folders_that_hold_nothing(photos, capsys, tmp_path):
