@@ -53,14 +53,13 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     n, d = features.shape
     if out is None:
         out = np.empty((n, d), np.float32)
-    order, places = _near_each_other(matrix)
-    renumbered = _renumbered(matrix, order) * np.float32(alpha)
-    if block is None:
-        block = 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
+    order, places = near_each_other(matrix)
+    scaled = renumbered(matrix, order) * np.float32(alpha)
+    block = block or columns_at_once(n)
     info = {"iterations": 0, "residual": 0.0}
     with workers() as pool:
         inner = None if n <= SMALL else pool  # what the threads share: blocks, or the rows of one block
-        rows = Rows(renumbered, inner)
+        rows = Rows(scaled, inner)
 
         def solve_columns(start):
             columns = slice(start, min(start + block, d))
@@ -121,7 +120,7 @@ def _relative(squares, norms):
     return float((np.sqrt(squares) / norms).max())
 
 
-def _near_each_other(matrix):
+def near_each_other(matrix):
     """Return (order, places): a renumbering of the nodes in which neighbours lie near each other, and its inverse.
 
     A product reads the rows of a node's neighbours: near each other they are still in the processor's cache.
@@ -135,7 +134,13 @@ def _near_each_other(matrix):
     return order, places
 
 
-def _renumbered(matrix, order):
+def columns_at_once(n):
+    """Return how many columns of n rows are solved at once."""
+    return 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
+
+
+def renumbered(matrix, order):
+    """Return the matrix with its nodes in the order that `near_each_other` gave, float32 CSR [n, n]."""
     if matrix.shape[0] < REORDER:
         return matrix
     result = matrix[order][:, order]
