@@ -30,7 +30,8 @@ def arrange(pool, found, readable, twins, mode, shares, validation, seed, unlabe
     if WHOLE not in pool.rows and not mode:
         return _with_validation(pool, validation, seed)
     rows = np.flatnonzero(readable)
-    labels = [labels_of(pool.table)[row] for row in rows]
+    known = labels_of(pool.table)
+    labels = [known[row] for row in rows]
     check_labels(labels)
     roles = [layout_shop.ROLES.get(role, "") for role in pool.table.columns.get(layout_shop.ROLE, [])]
     has_roles = set(roles) >= {"query", "gallery"}

@@ -57,4 +57,4 @@ def resplit(pool, rows_by_split):
 
 def labels_of(table) -> List[str]:
     """Return the labels, all empty where there are none."""
-    return table.columns.get("label", [""] * len(table))
+    return table.columns["label"] if "label" in table.columns else [""] * len(table)

@@ -106,7 +106,8 @@ def _report(path, layout, found, pool, checked, codes, leaks, how, flags):
     """Return what report.json holds."""
     rows = np.unique(np.concatenate(list(pool.rows.values())))
     trained = rows if WHOLE in found.splits else np.unique(pool.rows.get("train", rows[:0]))
-    labels = [labels_of(pool.table)[row] for row in trained] if "label" in pool.table.columns else []
+    known = pool.table.columns.get("label")
+    labels = [known[row] for row in trained] if known else []
     sides = checked.sizes[rows].max(axis=1)
     query, gallery = pool.tables.get("query"), pool.tables.get("gallery")
     return {
