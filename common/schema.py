@@ -42,9 +42,14 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    network: str = option("resnet_v1_50", "backbone: resnet_v1_50, mobilenet_v2, small_cnn")
-    depth_multiplier: float = option(1.0, "width of the network's layers (MobileNetV2, small_cnn)", minimum=0.01)
-    image_size: int = option(224, "side of the square input in pixels", minimum=8)
+    network: str = option("resnet_v1_50", "backbone: resnet_v1_50 (101, 152), resnet_v2_50 (101, 152), mobilenet_v2, "
+                                          "inception_v1 (v2, v3), vgg_16 (a, 19), alexnet_v2, overfeat, small_cnn")
+    depth_multiplier: float = option(1.0, "width of the network's layers (mobilenet_v2, inception_v2, inception_v3, "
+                                          "small_cnn)", minimum=0.01)
+    layout: str = option("slim", "whose strides, padding and input range the network has: slim, or (resnet_v1_*, "
+                                 "mobilenet_v2) torchvision or keras, for weights from there")
+    image_size: int = option(0, "side of the square input in pixels; 0: the network's own (224; inception_v3 and "
+                                "resnet_v2_* 299, overfeat 231, small_cnn 32)", minimum=0)
     end_point: str = option("", "end point that is pooled into the feature; empty: the network's last feature map")
     pooling: str = option("average", "how the feature map becomes a vector: average (SPoC), max (MAC), "
                                      "gem (p = 3), none (flatten)")
@@ -120,6 +125,10 @@ class ExtractionConfig:
 @dataclass
 class GraphConfig:
     neighbors: int = option(100, "neighbours stored for each gallery image", minimum=1)
+    index: str = option("auto", "how they are found: exact; ivf, an inverted file that misses some; auto, exact as "
+                                "long as that takes minutes", choices=["auto", "exact", "ivf"])
+    recall: float = option(0.95, "ivf: least share of the true neighbours, as measured on a sample", minimum=0,
+                           maximum=1)
 
 
 @dataclass

@@ -92,7 +92,8 @@ def _graph(estimator, source, config, folder, stages, stage):
         array = estimator.graph_features(features.check_features(array, "gallery"))
         key += "" if array is source.features else "-centred"
     ids, similarities, meta = knn.load_or_build(array, k, os.path.join(folder, "graph"), key,
-                                                config["retrieval"]["block"])
+                                                config["retrieval"]["block"], config["graph"]["index"],
+                                                config["graph"]["recall"])
     stages.seconds[stage] = meta["seconds"]
     stages.reused = stages.reused or meta["reused"]
     stages.tell(stage, " (stored, not built again)" if meta["reused"] else " ({})".format(meta["backend"]))
