@@ -1,7 +1,7 @@
 """Look at every image once: can it be read, how large is it, what does it show (two fingerprints).
 
-The images are decoded by threads: Pillow and hashlib release Python's lock, and on two cores threads were as fast as
-processes (docs/datasets.md), need no copies and stop at once.
+The images are decoded by threads: Pillow and hashlib release Python's lock, threads were no slower than processes
+(docs/datasets.md), need no copies and stop at once.
 """
 import collections
 import hashlib
