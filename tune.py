@@ -6,8 +6,8 @@
 
 Prints each candidate's score and writes a configuration with the best, for retrieve.py --config. Each image is ranked
 against all others, itself left out. With labels a query's score is its average precision; with pairs (CSV, columns a
-and b: row numbers, b matches a) it is -log2 of the place of b. The best mean over queries wins, the default among
-equals, but only among those that are ahead of plain search (the method none) by more than the standard error of that
+and b: row numbers, b matches a) it is -log2 of the place of the other. The best mean wins, the default among equals,
+but only among those that are ahead of plain search (the method none) by more than the standard error of that
 lead: fifty pairs leave much to chance, and a method that cannot be shown to help is not worth its risk.
 """
 import csv
@@ -59,24 +59,34 @@ def choose(method, section, candidates, features, queries, score, seed):
       candidates: list of dicts; the first wins among equals.
       features: float32 [n, d], rows L2-normalised.
       queries: int [q], rows that are ranked against all others.
-      score: function (ranking int32 [q, n - 1]) -> float [q], larger is better, NaN where a query does not count.
+      score: function (ranking int32 [q, depth]) -> float [any], larger is better, NaN where a query does not count.
       seed: of methods that have one.
     """
-    plain = score(knn.neighbors(features, len(features) - 1)[0][queries])
+    depth = min(len(features) - 1, ranking.default_depth(len(features)))
+    near = knn.neighbors(features, depth)
+    plain = score(near[0][queries])
     print("  {:44s} {:.4f}".format("plain search", np.nanmean(plain)))
-    near, best, highest = None, None, -np.inf
+    leads = []
     for candidate in candidates:
-        estimator = methods.METHODS[method](dict(section, **candidate), seed)
-        near = knn.enough(near, features, max(1, min(estimator.needed_neighbors(len(features)), len(features) - 1)))
-        estimator.fit(features, neighbors=near)
-        values = score(ranking.rank_gallery(estimator, features, len(features) - 1)[queries])
-        ahead = (values - plain)[~np.isnan(plain)]
-        error = ahead.std() / np.sqrt(len(ahead))
+        estimator = methods.METHODS[method](dict(section, **candidate), seed).fit(features, neighbors=near)
+        values = score(ranking.rank_gallery(estimator, features, depth)[queries])
+        leads.append(lead(values, plain))
         print("  {:44s} {:.4f}  ahead of plain search by {:+.4f} +- {:.4f}".format(
-            json.dumps(candidate)[1:-1] or "default", np.nanmean(values), ahead.mean(), error), flush=True)
-        if ahead.mean() > max(error, highest):
-            best, highest = candidate, ahead.mean()
-    return best
+            json.dumps(candidate)[1:-1] or "default", np.nanmean(values), *leads[-1]), flush=True)
+    best = pick(leads)
+    return None if best is None else candidates[best]
+
+
+def lead(values, plain):
+    """Return (mean, standard error) of values - plain over the queries that count, both float [q]."""
+    ahead = (values - plain)[~np.isnan(plain)]
+    return ahead.mean(), ahead.std() / np.sqrt(len(ahead))
+
+
+def pick(leads):
+    """Return the number of the largest lead, the first among equals, or None where none is larger than its error."""
+    sure = [number for number, (mean, error) in enumerate(leads) if mean > error]
+    return max(sure, key=lambda number: leads[number][0]) if sure else None
 
 
 def score_labels(labels):
@@ -95,11 +105,13 @@ def score_labels(labels):
 
 
 def score_pairs(pairs):
-    """Return (queries, score) for pairs, int [p, 2]: -log2 of the place of b in the ranking of a."""
+    """Return (queries, score) for pairs, int [p, 2]: -log2 of the places of b for a and of a for b, their mean."""
     def score(ranks):
-        return -np.log2(1.0 + np.argmax(ranks == pairs[:, 1:], axis=1))
+        found = ranks == np.concatenate([pairs[:, 1:], pairs[:, :1]])
+        places = np.where(found.any(axis=1), np.argmax(found, axis=1), ranks.shape[1])  # absent: behind the last
+        return -np.log2(1.0 + places).reshape(2, len(pairs)).mean(axis=0)
 
-    return pairs[:, 0], score
+    return np.concatenate([pairs[:, 0], pairs[:, 1]]), score
 
 
 def read_pairs(path, num_rows):

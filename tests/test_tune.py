@@ -49,8 +49,11 @@ def test_what_is_not_ahead_of_plain_search_by_more_than_its_error_is_not_chosen(
 
 def test_pairs_are_scored_by_the_place_of_the_match():
     queries, score = tune.score_pairs(np.array([[0, 2], [3, 1]]))
-    np.testing.assert_array_equal(queries, [0, 3])
-    np.testing.assert_allclose(score(np.array([[1, 2, 3], [1, 0, 2]])), [-1.0, 0.0])
+    np.testing.assert_array_equal(queries, [0, 3, 2, 1])
+    ranks = np.array([[1, 2, 3], [1, 0, 2], [0, 1, 3], [0, 2, 3]])  # places 2, 1 and the other way round 1, 3
+    np.testing.assert_allclose(score(ranks), [-0.5, -np.log2(3) / 2])
+    ranks[:2] = [[1, 3, 4], [0, 2, -1]]  # not returned: place 4
+    np.testing.assert_allclose(score(ranks), [-1.0, -1 - np.log2(3) / 2])
 
 
 def test_labels_are_scored_by_average_precision():
