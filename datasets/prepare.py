@@ -15,7 +15,7 @@ import numpy as np
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import write_json, write_text
+from slim_retrieval.common.files import remove, write_json, write_text
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.datasets import findings, prepared_config, prepared_files, summary
 from slim_retrieval.datasets.arrange import arrange, check_labels, check_wishes
@@ -133,7 +133,13 @@ def printable(path):
 
 
 def _write(path, name, output, found, pool, report, flags, like):
-    """Write all files, the report last; return the commands to type next."""
+    """Write all files; return the commands to type next.
+
+    While lists of two runs may lie side by side there is no configuration to read them by.
+    """
+    report_path, config_path = (os.path.join(output, name) for name in (prepared_files.REPORT, "config.yaml"))
+    write_json(report_path, {"made_by": prepared_files.MADE_BY, "path": report["path"], "complete": False})
+    remove(config_path)
     tables = {split: pool.tables[split] for split in pool.rows}
     has_lists = found.reader == "csv" and not flags.tfrecord
     prepared_files.write_lists(output, tables if has_lists else {})
@@ -148,9 +154,9 @@ def _write(path, name, output, found, pool, report, flags, like):
                                          report["side"][1] if report["side"] else None, model)
     typed = "python -m slim_retrieval.datasets.prepare " + " ".join(map(shlex.quote, flags.typed))
     lines = summary.lines_of(report)
-    write_text(os.path.join(output, "config.yaml"), prepared_config.config_text(config, lines[0], typed))
+    write_text(config_path, prepared_config.config_text(config, lines[0], typed))
     write_text(os.path.join(output, "report.txt"), "\n".join(lines) + "\n")
-    write_json(os.path.join(output, prepared_files.REPORT), dict(report, command=typed))
+    write_json(report_path, dict(report, command=typed, complete=True))
     return prepared_config.next_commands(config, _short(output), like, typed)
 
 

@@ -6,7 +6,8 @@
     <output>/report.json, report.txt                  what was found
     <output>/checked.npz                              what is known of each image (datasets/check_cache.py)
 
-report.json comes last and names the data set: a folder without it is not ours, and one of another data set neither.
+report.json names the data set: a folder without it is not ours, and one of another data set neither. It comes first, as
+incomplete, and again last.
 """
 import csv
 import glob

@@ -297,6 +297,25 @@ def test_a_check_that_was_interrupted_goes_on(shop, capsys, monkeypatch):
     assert sum(map(len, tables("prepared/shop").values())) == 48
 
 
+def test_a_kill_while_writing_leaves_no_configuration_and_the_next_run_is_whole(shop, capsys, monkeypatch):
+    from slim_retrieval.datasets import prepared_files
+    write = prepared_files.write_text
+
+    def stop(path, content):
+        if path.endswith("query.csv"):
+            raise KeyboardInterrupt
+        write(path, content)
+    for _ in range(2):  # over nothing, and over an earlier run
+        with monkeypatch.context() as patch:
+            patch.setattr(prepared_files, "write_text", stop)
+            with pytest.raises(SystemExit):
+                prepare.main([shop, "--seed", "5"])
+        assert os.path.exists("prepared/shop/train.csv") and not os.path.exists("prepared/shop/config.yaml")
+        assert report("prepared/shop")["complete"] is False
+        run(capsys, shop)
+        assert sum(map(len, tables("prepared/shop").values())) == 48 and report("prepared/shop")["complete"] is True
+
+
 @pytest.mark.parametrize("words, message", [
     (["--split", "half"], "argument --split: invalid choice"), (["--spilt", "images"], "unrecognized arguments"),
     (["--shares", "0.5", "0.5", "0.5", "0.5"], "add up to 1"), (["--layout", "folder"], "did you mean folders"),
