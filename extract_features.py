@@ -2,6 +2,7 @@
 
     python extract_features.py                                  (the newest run)
     python extract_features.py --run runs/fashion_mnist --extraction.end_point stage_2
+    python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
 Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}. A killed extraction is resumed.
 """
@@ -27,7 +28,12 @@ def main(argv=None):
     parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
     parser.add_argument("--run", default=None, metavar="NAME", help="run folder or name (default: the newest)")
     parser.add_argument("--skip_unreadable", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--list_endpoints", action="store_true",
+                        help="print what features can be taken from, and stop; needs no images and no checkpoint")
     flags, overrides = configuration.parse(parser, argv)
+    if flags.list_endpoints:
+        _list_end_points(flags, overrides)
+        return
     run = runs.find(flags.run, overrides.get("run.directory", "runs"))
     config = configuration.resolve(flags.config or runs.config_path(run), overrides)
     start_logging()
@@ -47,6 +53,18 @@ def main(argv=None):
                  checkpoint, network.restored, network.width, end_point, network.device)
         for split, table in tables.items():
             _extract(network, table, split, run, checkpoint, stored, options)
+
+
+def _list_end_points(flags, overrides):
+    """Print name, shape, values an image and tensor of each end point: of --config, --model.network or a run."""
+    path = flags.config
+    if path is None and "model.network" not in overrides:
+        path = runs.config_path(runs.find(flags.run, overrides.get("run.directory", "runs")))
+    options = configuration.to_plain(configuration.resolve(path, overrides))
+    from slim_retrieval.nets.extraction import list_end_points
+    print("{:<52}{:<16}{:>9}  {}".format("end point", "shape", "values", "tensor"))
+    for name, shape, values, tensor in list_end_points(options["model"]):
+        print("{:<52}{:<16}{:>9,}  {}".format(name, " x ".join(str(side) for side in shape), values, tensor))
 
 
 def _read_tables(options):

@@ -34,11 +34,14 @@ def main(argv=None):
     options = configuration.to_plain(config)
 
     from slim_retrieval.datasets.factory import check_disjoint, read_split
-    from slim_retrieval.losses.factory import check_specs
+    from slim_retrieval.losses.specs import check_specs
+    from slim_retrieval.nets.factory import get_network
     check_specs(options["losses"])
+    config.model.image_size = config.model.image_size or get_network(config.model.network).image_size
+    options = configuration.to_plain(config)
     check_disjoint(options["data"])
     table = read_split(options["data"], "train", options["run"]["seed"])
-    loader, classes = _loader(table, options)
+    loader, classes, tags = _loader(table, options)
 
     run = runs.create(config, flags.config)
     options = configuration.to_plain(config)
@@ -49,13 +52,12 @@ def main(argv=None):
         runs.save_config(run, config)
         runs.point_latest(run)
 
-    from slim_retrieval.losses.factory import needs_logits
     from slim_retrieval.training.loop import train
     log.info("run %s: %d images, %s", run, len(table.paths),
              ", ".join("{} classes by {}".format(len(names), column) for column, names in classes.items()))
     try:
         _refuse_other_settings(run, options)
-        train(run, options, loader, {c: len(classes[c]) for c in needs_logits(options["losses"])}, started)
+        train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(run)  # goes only when it is empty: nothing came of it
@@ -65,25 +67,27 @@ def main(argv=None):
 
 
 def _loader(table, options):
-    """Return the batch loader and {label column: class names}."""
+    """Return the batch loader, {label column: class names}, and {column of tags: which cell names which tags}."""
     from slim_retrieval.datasets.loader import BatchLoader
     from slim_retrieval.datasets.sampler import PKSampler
     from slim_retrieval.datasets.table import label_ids
-    from slim_retrieval.losses.factory import label_columns
+    from slim_retrieval.losses.label_columns import tag_table, without_empty
+    from slim_retrieval.losses.specs import label_columns, tag_columns
     columns = label_columns(options["losses"])
-    ids = {column: label_ids(table, column) for column in columns}
+    ids = {column: without_empty(*label_ids(table, column)) for column in columns}
+    tables = {column: tag_table(ids[column][1]) for column in tag_columns(options["losses"])}
     sampler = PKSampler(ids[columns[0]][0], options["training"]["classes_per_batch"],
                         options["training"]["images_per_class"], options["run"]["seed"])
     loader = BatchLoader(table, {c: i for c, (i, _) in ids.items()}, sampler, options["model"]["image_size"])
-    return loader, {c: names for c, (_, names) in ids.items()}
+    return loader, {c: names for c, (_, names) in ids.items()}, {c: table for c, (_, table) in tables.items()}
 
 
 def _write_model(run, options, classes):
     """Store beside the checkpoints what extraction has to know and to check."""
-    from slim_retrieval.nets.factory import get_network
+    from slim_retrieval.nets.factory import get_layout
     write_json(os.path.join(run, "checkpoints", "model.json"), {
-        "model": options["model"], "preprocessing": get_network(options["model"]["network"]).preprocessing,
-        "classes": classes, "losses": options["losses"]})
+        "model": options["model"], "preprocessing": get_layout(options["model"]).preprocessing,
+        "classes": classes, "losses": options["losses"], "weighting": options["weighting"]})
 
 
 def _refuse_other_settings(run, options):
@@ -92,7 +96,7 @@ def _refuse_other_settings(run, options):
     if not os.path.exists(runs.config_path(run)) or latest(os.path.join(run, "checkpoints")) is None:
         return
     before = configuration.to_plain(configuration.resolve(runs.config_path(run)))
-    for section in ("data", "model", "losses", "training", "run"):
+    for section in ("data", "model", "losses", "weighting", "training", "run"):
         key, old, new = configuration.first_difference(before[section], options[section], section, MAY_CHANGE)
         if key:
             raise InputError("{} was trained with {} = {!r}, now it is {!r}; give another --run.name, or delete "

@@ -63,10 +63,27 @@ class ModelConfig:
 
 @dataclass
 class LossConfig:
-    name: str = option("softmax", "softmax, contrastive, triplet_batch_all, triplet_batch_hard, triplet_semi_hard")
+    name: str = option("softmax", "softmax, sigmoid, contrastive, triplet, triplet_batch_all, triplet_batch_hard, "
+                                  "triplet_semi_hard, triplet_softmax, n_pairs, lifted_structure, margin, "
+                                  "multi_similarity, circle, nt_xent, supervised_contrastive, fast_ap, smooth_ap, "
+                                  "proxy_nca, proxy_anchor, normalized_softmax, cosface, arcface, soft_triple")
     weight: float = option(1.0, "factor of this loss in the sum", minimum=0)
-    label: str = option("label", "label column that it uses")
-    options: Dict[str, Any] = option({}, "the loss's own parameters, such as {margin: 0.2}")
+    label: str = option("label", "label column that it uses; an empty cell leaves the image out of this loss")
+    head: str = option("", "layer that it reads: losses that name one head share it; empty: the label column's logits, "
+                           "or the embedding that is extracted")
+    category: str = option("", "column within whose values negatives are taken; empty: from the whole batch")
+    miner: str = option("", "which pairs or triplets count, such as batch_hard; empty: the loss's own choice")
+    reducer: str = option("", "mean, mean_active, sum, mean_per_anchor; empty: the loss's own choice")
+    memory: int = option(0, "embeddings of earlier batches that are candidates too (cross-batch memory)", minimum=0)
+    memory_start: int = option(0, "step at which the memory begins to be filled", minimum=0)
+    options: Dict[str, Any] = option({}, "the parameters of the loss and its miner, such as {margin: 0.2}")
+
+
+@dataclass
+class WeightingConfig:
+    name: str = option("fixed", "fixed (each loss's weight alone), uncertainty (learned, Kendall et al. 2018), "
+                                "gradnorm (learned, Chen et al. 2018)", choices=["fixed", "uncertainty", "gradnorm"])
+    alpha: float = option(1.5, "gradnorm: how strongly a loss that lags behind is favoured", minimum=0)
 
 
 @dataclass
@@ -163,6 +180,7 @@ class Config:
     model: ModelConfig = section(ModelConfig, "network and head")
     losses: List[LossConfig] = field(default_factory=lambda: [LossConfig()],
                                      metadata={"help": "losses that are summed, e.g. [{name: softmax}]"})
+    weighting: WeightingConfig = section(WeightingConfig, "what the losses weigh in the sum")
     training: TrainingConfig = section(TrainingConfig, "optimisation")
     extraction: ExtractionConfig = section(ExtractionConfig, "feature extraction")
     retrieval: RetrievalConfig = section(RetrievalConfig, "search")

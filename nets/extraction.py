@@ -1,15 +1,18 @@
 """A trained network as a function from images to features, in an inference graph of its own."""
+import dataclasses
 import os
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import read_json
+from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.nets.factory import get_network
-from slim_retrieval.nets.model import build_model, find_tensor, pool
+from slim_retrieval.nets.end_points import describe, find_tensor
+from slim_retrieval.nets.factory import get_layout, get_network
+from slim_retrieval.nets.model import build_model, pool
 
 NO_CHECKPOINT = "no checkpoint {}; train first (train_multi_gpu.py --config ...)"
 # Options that the stored weights depend on.
-SHAPES_WEIGHTS = ["network", "depth_multiplier", "image_size", "end_point", "embedding_size"]
+SHAPES_WEIGHTS = ["network", "depth_multiplier", "layout", "image_size", "end_point", "embedding_size"]
 
 
 class FeatureNetwork:
@@ -85,6 +88,17 @@ def _check_fits(checkpoint, variables):
                 checkpoint, v.op.name, shapes[v.op.name], v.shape.as_list()))
 
 
+def list_end_points(options):
+    """Return rows (name, shape without the batch, values an image, tensor's name) of the network's end points.
+
+    Args:
+      options: dict of ModelConfig; `image_size` 0 is the network's own.
+    """
+    size = options["image_size"] or get_network(options["network"]).image_size
+    with tf.Graph().as_default():
+        return describe(build_model(tf.placeholder(tf.float32, [None, size, size, 3]), options).end_points)
+
+
 def stored_model(directory, wanted, end_point="embedding"):
     """Return what training stored in checkpoints/model.json.
 
@@ -100,11 +114,13 @@ def stored_model(directory, wanted, end_point="embedding"):
     if not os.path.exists(path):
         raise InputError(NO_CHECKPOINT.format("in " + directory))
     stored = read_json(path)
+    # What an older version had not stored yet was as the defaults have it.
+    stored["model"] = dict(dataclasses.asdict(ModelConfig()), **stored["model"])
     for key in SHAPES_WEIGHTS + (["pooling"] if end_point == "embedding" else []):
         if stored["model"][key] != wanted[key]:
             raise InputError("model.{} is {!r} but the checkpoint in {} was trained with {!r}; leave it at that, or "
                              "train another run".format(key, wanted[key], directory, stored["model"][key]))
-    preprocessing = get_network(wanted["network"]).preprocessing
+    preprocessing = get_layout(wanted).preprocessing
     if stored["preprocessing"] != preprocessing:
         raise InputError("the checkpoint in {} was trained with preprocessing {!r} but {} now has {!r}; train "
                          "again".format(directory, stored["preprocessing"], wanted["network"], preprocessing))

@@ -3,11 +3,11 @@ for training and for extraction, so that both agree."""
 import re
 from collections import namedtuple
 
-from slim_retrieval.common.errors import InputError, lookup, nearest
+from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.common.tensorflow import slim, tf
-from slim_retrieval.nets.factory import get_network
+from slim_retrieval.nets.end_points import find_tensor
+from slim_retrieval.nets.factory import build_network
 from slim_retrieval.nets.pooling import POOLING
-from slim_retrieval.nets.preprocessing import PREPROCESSING
 
 # embedding: float32 [B, d], rows L2-normalised; raw: the same before normalisation;
 # logits: {label column: float32 [B, classes]}; end_points: {name: tensor}.
@@ -29,12 +29,9 @@ def build_model(images, options, num_classes=None, is_training=False):
       Model.
 
     Raises:
-      InputError: unknown network, pooling or end point.
+      InputError: unknown network, pooling or end point; a width, layout or size that the network does not have.
     """
-    network = get_network(options["network"])
-    images = PREPROCESSING[network.preprocessing](images)
-    update_batch_norm = is_training and not options["freeze_batch_norm"]
-    net, end_points = network.build(images, update_batch_norm, options["depth_multiplier"])
+    net, end_points = build_network(images, is_training and not options["freeze_batch_norm"], options)
     if options["end_point"]:
         net = find_tensor(end_points, options["end_point"])
     raw = pool(net, options["pooling"])
@@ -67,23 +64,6 @@ def pool(tensor, pooling):
         raise InputError("{} has shape {}; a feature is taken from a map [B, H, W, C] or from vectors [B, d]".format(
             tensor.name, tensor.shape))
     return function(tensor) if tensor.shape.ndims == 4 else tensor
-
-
-def find_tensor(end_points, name):
-    """Return the end point `name`, or the tensor of that full name (`MobilenetV2/Conv/Relu6:0`) in the graph.
-
-    Keys of end_points carry no tower prefix; full tensor names do.
-
-    Raises:
-      InputError: neither exists; the message names the nearest end point.
-    """
-    if name in end_points:
-        return end_points[name]
-    try:
-        return tf.get_default_graph().get_tensor_by_name(name if ":" in name else name + ":0")
-    except (KeyError, ValueError):
-        raise InputError("unknown end point {}{}; known: {}".format(
-            name, nearest(name, end_points), ", ".join(sorted(end_points)))) from None
 
 
 def _logits_scope(column):

@@ -326,3 +326,15 @@ def test_checkpoint_of_another_network(project, capsys):
     path.write_text(path.read_text().replace('"depth_multiplier": 0.125', '"depth_multiplier": 0.25'))
     line = failure(capsys, "--model.depth_multiplier", "0.25")
     assert "small_cnn/conv_1_1/weights has shape [3, 3, 3, 3] there and [3, 3, 3, 6] here" in line
+
+
+def test_end_points_are_listed_without_images_or_checkpoint(project, capsys):
+    shutil.rmtree("runs/demo/checkpoints")
+    shutil.rmtree("data")
+    extract("--list_endpoints")  # of the newest run's network: 3 * 0.125 of 48 channels
+    lines = capsys.readouterr().out.split("\n")
+    assert [line.split() for line in lines if line.startswith("stage_2")] == [
+        ["stage_2", "6", "x", "6", "x", "6", "216", "small_cnn/conv_2_2/Relu:0"]]
+    extract("--list_endpoints", "--model.network", "small_cnn")  # at its own size and width
+    assert "stage_3                                             8 x 8 x 128" in capsys.readouterr().out
+    assert "did you mean small_cnn?" in failure(capsys, "--list_endpoints", "--model.network", "smal_cnn")

@@ -1,8 +1,7 @@
 import pytest
 
-from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.nets.resnet_v1 import resnet_v1_50
+from slim_retrieval.nets.resnet import resnet_v1, resnet_v2
 
 # Tower number -> (image size, training). One graph holds them all, as in training on several devices.
 TOWERS = [(64, True), (224, False), (33, False), (224, True)]
@@ -16,7 +15,7 @@ def towers():
         for number, (size, training) in enumerate(TOWERS):
             with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
                     tf.name_scope("tower_{}".format(number)):
-                built.append(resnet_v1_50(tf.placeholder(tf.float32, [None, size, size, 3]), training))
+                built.append(resnet_v1("resnet_v1_50", tf.placeholder(tf.float32, [None, size, size, 3]), training))
     return graph, built
 
 
@@ -55,7 +54,8 @@ def test_update_ops_only_in_training(towers):
         assert tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES) == []
 
 
-def test_refuses_another_width():
-    with tf.Graph().as_default(), pytest.raises(InputError) as error:
-        resnet_v1_50(tf.zeros([1, 64, 64, 3]), False, 0.5)
-    assert str(error.value) == "model.depth_multiplier is 0.5, but resnet_v1_50 has one width; set it to 1"
+def test_the_feature_map_of_v2_is_normalised_and_rectified():
+    with tf.Graph().as_default():
+        net, end_points = resnet_v2("resnet_v2_50", tf.zeros([1, 33, 33, 3]), False)
+        assert end_points["resnet_v2_50/postnorm"] is net and net.op.type == "Relu"
+        assert end_points["resnet_v2_50/block4"].op.type in ("Add", "AddV2")
