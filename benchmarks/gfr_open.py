@@ -130,7 +130,8 @@ def fitted(method, train, labels, gallery, seed):
     if method == "gfr unlabelled":
         return gfr.GFR(seed=seed).learn(gallery).fit(gallery), ""
     model = gfr.GFR(seed=seed, **GFRS[method]).learn(train, labels)
-    kept = ("metric_strength", "metric_epochs", "sharpness", "strength", "residual", "layers", "train_accuracy")
+    kept = ("with_labels", "without_labels", "propagated", "metric_strength", "metric_epochs", "sharpness", "strength",
+            "layers", "train_accuracy")
     return model.fit(gallery), " ".join("{}={:.3g}".format(k, v) for k, v in model.report_.items() if k in kept)
 
 

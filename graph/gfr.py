@@ -18,10 +18,9 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import (
     gfr_chosen,
     gfr_edge,
-    gfr_edge_learning,
-    gfr_edge_unlabelled,
     gfr_file,
     gfr_inputs,
+    gfr_labelled,
     gfr_metric,
     gfr_metric_learning,
     gfr_network,
@@ -48,7 +47,7 @@ class GFR:
       InputError: unknown field, value out of range, fields that exclude each other.
     """
 
-    version = 3
+    version = 4
 
     def __init__(self, seed=0, block=4096, **fields):
         self.seed, self.block = int(seed), int(block)
@@ -86,9 +85,6 @@ class GFR:
             self._learn_edges(train, labels)
         else:
             self._learn_network(train, labels, neighbors, resume)
-        self.report_["labels"] = labels is not None
-        if labels is not None:
-            self.report_.update(images=len(labels), classes=int(labels.max()) + 1)
         return self
 
     def _singles(self, labels):
@@ -180,13 +176,10 @@ class GFR:
 
     def _learn_edges(self, train, labels):
         if labels is None:
-            self.metric_ = gfr_metric.centring_only(train)
-            self.edges_, self.report_ = gfr_edge_unlabelled.learn(train, self.metric_, self.options, self.seed)
-            return
-        found = gfr_metric_learning.learn(train, labels, self.options, self.seed)
-        self.metric_ = found.metric
-        self.edges_, report = gfr_edge_learning.learn(found.galleries, self.options, self.seed)
-        self.report_ = dict(found.report, **report)
+            learned = gfr_labelled.without_labels(train, self.options, self.seed)
+        else:
+            learned = gfr_labelled.learn(train, labels, self.options, self.seed)
+        self.metric_, self.edges_, self.report_ = learned
 
     def _learn_network(self, train, labels, neighbors, resume):
         from slim_retrieval.graph import gfr_training  # TensorFlow: only who trains needs it.
@@ -194,11 +187,12 @@ class GFR:
         if labels is None:
             options = dataclasses.replace(options, loss="unsupervised")
         elif options.metric == "lda":
-            self.metric_, _, report = gfr_metric_learning.learn(train, labels, options, self.seed)
+            self.metric_, _, _, report = gfr_metric_learning.learn(train, labels, options, self.seed)
         h = gfr_metric.apply(self.metric_, train)
         near = self._near(h, neighbors)[0]
         self.weights_, trained = gfr_training.train(h, near, labels, options, self.seed, resume)
-        self.report_ = dict(report, **trained)
+        about = {"images": len(train)} if labels is None else {"images": len(train), "classes": int(labels.max()) + 1}
+        self.report_ = dict(report, labels=labels is not None, **dict(about, **trained))
 
     def _centred(self):
         """Return the norm of the mean that is taken away, or None."""

@@ -32,12 +32,19 @@ def sentences(options, report, edges, effective, centred):
 
 def _training(report):
     if report.get("labels") and "images" in report:
-        return "from the labels of {:,} images of {:,} classes".format(report["images"], report["classes"])
+        text = "from the labels of {:,} images of {:,} classes".format(report["images"], report["classes"])
+        if "without_labels" in report:
+            text += ": mAP on held-out classes {:.3f}, without labels {:.3f}".format(
+                report["propagated"], report["without_labels"])
+        return text
+    text = "from labels" if report.get("labels") else "without labels"
     if "agreed" in report:
-        return ("without labels, from {:,} images: two halves of the dimensions teach each other; they agree on {:.0%} "
-                "of their mutual neighbours, chance gives {:.2%}".format(report["images"], report["agreed"],
-                                                                         report["chance"]))
-    return "from labels" if report.get("labels") else "without labels"
+        text += (", from {:,} images: two halves of the dimensions teach each other; they agree on {:.0%} of their "
+                 "mutual neighbours, chance gives {:.2%}".format(report["images"], report["agreed"], report["chance"]))
+    if "with_labels" in report:
+        text += "; what labels taught was no better on held-out classes: mAP {:.3f}, without labels {:.3f}".format(
+            report["with_labels"], report["without_labels"])
+    return text
 
 
 def _centring(norm):

@@ -22,7 +22,7 @@ OFF = gfr_edge.Edges(gfr_scorer.Scorer(np.zeros(gfr_edge_features.COUNT), 0.0), 
 
 
 def learn(galleries, options, seed):
-    """Return (Edges, report).
+    """Return (Edges, report, what gfr_validation.judge gives of them).
 
     Args:
       galleries: [(h float32 [n, r] with unit rows, labels int [n])], neighbours are looked for within each. One
@@ -45,7 +45,7 @@ def learn(galleries, options, seed):
         edges = gfr_edge.Edges(scorer, *found[:2], residual=0.0, layers=found[2])
         if not gfr_validation.ahead(judged, plain):
             edges, judged = OFF, plain
-    return edges, dict(zip(edges._fields[1:], edges[1:]), propagated=gfr_validation.mean(judged))
+    return edges, dict(zip(edges._fields[1:], edges[1:]), propagated=gfr_validation.mean(judged)), judged
 
 
 def fit(pairs, positive, random):

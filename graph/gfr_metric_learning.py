@@ -16,8 +16,8 @@ from slim_retrieval.graph import gfr_metric, gfr_metric_descent, gfr_validation
 
 STRENGTHS = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0]  # of the discriminant's shrinkage
 
-# galleries: [(h, labels)] of the held-out halves, each as the metric of the other half makes it.
-Found = collections.namedtuple("Found", "metric galleries report")
+# galleries: [(h, labels)] of the held-out halves, each as the metric of the other half makes it. held: the same before.
+Found = collections.namedtuple("Found", "metric galleries held report")
 
 
 def learn(train, labels, options, seed):
@@ -35,12 +35,12 @@ def learn(train, labels, options, seed):
     if not folds:
         galleries = [(np.asarray(train[rows]), labels[rows]) for rows in gfr_validation.halves(labels, seed)]
         plain = gfr_validation.judge(galleries)
-        return Found(None, galleries, {"held_out": False, "plain": gfr_validation.mean(plain)})
+        return Found(None, galleries, galleries, {"held_out": False, "plain": gfr_validation.mean(plain)})
     held = [(np.asarray(train[judged]), labels[judged]) for _, judged in folds]
     plain = gfr_validation.judge(held)
     report = {"held_out": True, "judged": [len(rows) for rows, _ in held], "plain": gfr_validation.mean(plain)}
     if options.metric == "none":
-        return Found(None, held, report)
+        return Found(None, held, held, report)
     return _choose_strength(train, labels, folds, (held, plain), options, seed, report)
 
 
@@ -58,11 +58,11 @@ def _choose_strength(train, labels, folds, judged, options, seed, report):
     best = gfr_validation.best(scores, base=0.0)
     report.update(metric_strength=best, metric=gfr_validation.mean(scores[best]))
     if best == 0:
-        return Found(None, held, report)
+        return Found(None, held, held, report)
     metric = gfr_metric.discriminant(gfr_metric.moments(*parts), best)
     starts = [gfr_metric.discriminant(half, best) for half in halves]
     if options.metric != "trained":
-        return Found(metric, _moved(starts, held), report)
+        return Found(metric, _moved(starts, held), held, report)
     return _choose_epochs(train, labels, folds, held, (starts, metric), options, seed, report)
 
 
@@ -74,7 +74,7 @@ def _choose_epochs(train, labels, folds, held, starts, options, seed, report):
     epochs, path = gfr_validation.best(scores, base=0), [round(gfr_validation.mean(of), 4) for of in scores.values()]
     report.update(metric_epochs=epochs, metric=path[epochs], metric_by_epoch=path)
     metric = gfr_metric_descent.refine(train, labels, np.arange(len(labels)), starts[1], options, epochs, seed)[-1]
-    return Found(metric, galleries[epochs], report)
+    return Found(metric, galleries[epochs], held, report)
 
 
 def _moved(metrics, held):

@@ -108,9 +108,10 @@ def test_the_graph_is_only_asked_for_where_it_is_used(trained):
 
 def test_few_classes_give_edges_without_a_metric():
     x, labels = clusters(3, seed=0, each=40)
-    model = GFR(neighbors=15).learn(x, labels)
+    model = GFR(neighbors=15, metric="none").learn(x, labels)
     assert model.metric_ is None and not model.report_["held_out"]
     assert gain(model, x, labels) >= 0
+    assert gain(GFR(neighbors=15).learn(x, labels), x, labels) >= 0
 
 
 @pytest.mark.parametrize("call, words", [

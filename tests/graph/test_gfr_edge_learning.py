@@ -25,7 +25,7 @@ def propagated(edges, x, k=15):
 
 def test_edges_learned_on_some_classes_serve_others():
     galleries = [chains(240, 12, seed) for seed in (0, 1)]
-    edges, report = gfr_edge_learning.learn(galleries, OPTIONS, seed=0)
+    edges, report, _ = gfr_edge_learning.learn(galleries, OPTIONS, seed=0)
     before = np.mean([mean_precision(x, labels) for x, labels in galleries])
     assert report["propagated"] > before + 0.05 and edges.strength == report["strength"] > 0
     # What is reported is about what these edges do: each gallery was judged with edges of the other.
@@ -39,7 +39,7 @@ def test_edges_that_do_not_help_are_not_used():
     """Labels without any relation to the features: what neighbours say is noise."""
     galleries = [(chains(200, 10, seed)[0], np.random.RandomState(seed).permutation(np.arange(200) // 2))
                  for seed in range(2)]
-    edges, report = gfr_edge_learning.learn(galleries, OPTIONS, seed=0)
+    edges, report, _ = gfr_edge_learning.learn(galleries, OPTIONS, seed=0)
     assert edges.strength == report["strength"] == 0
     assert report["propagated"] == pytest.approx(np.mean([mean_precision(*gallery) for gallery in galleries]))
     x = galleries[0][0]
@@ -56,7 +56,7 @@ def test_one_gallery_or_one_class_teaches_nothing():
 def test_the_depth_is_the_best_of_those_tried_or_as_given(layers):
     galleries = [chains(240, 12, seed) for seed in (0, 1)]
     options = gfr_options.resolve({"neighbors": 15, "layers": layers})
-    edges, report = gfr_edge_learning.learn(galleries, options, seed=0)
+    edges, report, _ = gfr_edge_learning.learn(galleries, options, seed=0)
     assert report["layers"] == edges.layers
     if layers:
         assert edges.layers == layers
