@@ -90,10 +90,13 @@ def score(model, unseen, truth, query):
 
 def best_gfr(train, labels, unseen, truth, query, seed):
     """Return (mAP, note) of the best of the grid, chosen with the labels that are searched for."""
-    found = {}
+    found, dense = {}, np.unique(labels, return_inverse=True)[1]
     for metric in ("trained", "none"):
-        model = gfr.GFR(seed=seed, metric=metric).learn(train, labels)
-        scorer = model.edges_.scorer
+        options = gfr_options.resolve({"metric": metric})
+        learned = gfr_metric_learning.learn(train, dense, options, seed)
+        scorer = gfr_edge_learning.learn(learned.galleries, options, seed)[0].scorer
+        model = gfr.GFR(seed=seed, metric=metric)
+        model.width_, model.metric_ = train.shape[1], learned.metric
         for sharpness, strength in [(1.0, 0.0)] + list(itertools.product([1.0, 2.0, 4.0], [0.8, 0.9, 0.97])):
             if not scorer.weight.any() and strength:
                 continue  # no edges were learned
