@@ -9,8 +9,8 @@ import numpy as np
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.schema import ModelConfig
-from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.images import resize
+from slim_retrieval.nets.convert import save_checkpoint
 from slim_retrieval.nets.extraction import FeatureNetwork
 from slim_retrieval.nets.keras_import import read_mobilenet_v2
 
@@ -41,16 +41,8 @@ def network(weights, size=SIZE):
     if not weights.endswith(".h5"):
         return FeatureNetwork(weights, options, END_POINT, POOLING)
     with tempfile.TemporaryDirectory() as folder:
-        return FeatureNetwork(save_checkpoint(read_mobilenet_v2(weights), folder), options, END_POINT, POOLING)
-
-
-def save_checkpoint(values, folder):
-    """Write {variable name: array} as a Saver checkpoint; return its prefix."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        holders = {name: tf.placeholder(tf.float32, value.shape) for name, value in values.items()}
-        variables = [tf.Variable(holders[name], name=name) for name in sorted(values)]
-        session.run(tf.global_variables_initializer(), {holders[name]: value for name, value in values.items()})
-        return tf.train.Saver(variables).save(session, os.path.join(folder, "model.ckpt"), write_meta_graph=False)
+        checkpoint = save_checkpoint(read_mobilenet_v2(weights), os.path.join(folder, "model.ckpt"))
+        return FeatureNetwork(checkpoint, options, END_POINT, POOLING)
 
 
 def fingerprint(weights):

@@ -33,8 +33,8 @@ def read_pickle(path, encoding="latin1"):
     with open(path, "rb") as stream:
         content = stream.read()
     try:
-        return _resolve(_Unpickler(io.BytesIO(content), encoding=encoding).load(), {})
-    except _Forbidden as error:
+        return _resolve(RestrictedUnpickler(io.BytesIO(content), encoding=encoding).load(), {})
+    except Forbidden as error:
         raise InputError("{} is refused: it asks for {}, and only plain data and NumPy arrays are read; get the file "
                          "from its publisher".format(path, error)) from error
     except MemoryError:
@@ -44,11 +44,13 @@ def read_pickle(path, encoding="latin1"):
             path, " ".join(str(error).split()) or type(error).__name__)) from error
 
 
-class _Forbidden(Exception):
+class Forbidden(Exception):
     """The pickle names something that is not on the list."""
 
 
-class _Unpickler(pickle.Unpickler):
+class RestrictedUnpickler(pickle.Unpickler):
+    """Plain data; arrays are left as they stand in the file, for `read_pickle` to build. Raises Forbidden."""
+
     def find_class(self, module, name):
         # Bound methods: nothing can be set on them from within a pickle.
         numpy_names = {"_reconstruct": self._array, "dtype": self._type, "scalar": self._scalar, "ndarray": "ndarray",
@@ -61,7 +63,7 @@ class _Unpickler(pickle.Unpickler):
             return self._bytes
         if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes for Python 2
             return self._bytes
-        raise _Forbidden("{}.{}".format(module, name))
+        raise Forbidden("{}.{}".format(module, name))
 
     def _array(self, *_):
         return _Array()
@@ -79,7 +81,7 @@ class _Unpickler(pickle.Unpickler):
 
     def _bytes(self, content="", encoding="latin1"):
         if encoding not in ("latin1", "latin-1") or not isinstance(content, (str, bytes)):
-            raise _Forbidden("bytes from {}".format(type(content).__name__))
+            raise Forbidden("bytes from {}".format(type(content).__name__))
         return _raw(content)
 
 
@@ -97,7 +99,7 @@ class _Type:
             return np.dtype(object)
         kind = np.dtype(self._code)
         if kind.kind not in _KINDS or kind.names or self._order not in "<>=|":
-            raise _Forbidden("arrays of {}".format(kind))
+            raise Forbidden("arrays of {}".format(kind))
         return kind if self._order in "|=" else kind.newbyteorder(self._order)
 
 
@@ -159,6 +161,6 @@ def _resolve(value, known):
     elif value is None or isinstance(value, (bool, int, float, str, bytes, bytearray, np.generic)):
         return value
     else:
-        raise _Forbidden("a value of {}".format(type(value).__name__))
+        raise Forbidden("a value of {}".format(type(value).__name__))
     known[id(value)] = value, result  # the value itself is kept too, so that its id stays taken
     return result

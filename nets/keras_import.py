@@ -93,26 +93,34 @@ def _layer(scope, kernel, channels):
     return shapes
 
 
-def _named_like_slim(path):
-    """Return [(slim name, float32 array)] of the datasets that belong to MobileNetV2."""
+def read_layers(path):
+    """Return [(layer, weight, float32 array)] of a Keras HDF5 file, in any of the three layouts.
+
+    Raises:
+      InputError: no such file, or no HDF5.
+    """
     if not os.path.isfile(path):
         raise InputError("no file {}; name the HDF5 file that Keras saved".format(path))
-    named = []
+    found = []
 
     def visit(name, item):
         parts = name.split("/")
         if isinstance(item, h5py.Dataset) and len(parts) >= 2:
-            slim = slim_name(parts[-2], parts[-1].split(":")[0])
-            if slim:
-                named.append((slim, np.asarray(item[()], np.float32)))
+            found.append((parts[-2], parts[-1].split(":")[0], np.asarray(item[()], np.float32)))
 
     try:
         with h5py.File(path, "r") as stream:
             # Beside model_weights lie the optimizer's slots, which are shaped and named like weights.
             stream.get("model_weights", stream).visititems(visit)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a dataset that is no numbers
         raise InputError("{} is not a readable HDF5 file ({}); fetch it again".format(path, error)) from error
-    return named
+    return found
+
+
+def _named_like_slim(path):
+    """Return [(slim name, float32 array)] of the datasets that belong to MobileNetV2."""
+    named = [(slim_name(layer, weight), array) for layer, weight, array in read_layers(path)]
+    return [(name, array) for name, array in named if name]
 
 
 def _check_names(path, names, what, total):
