@@ -4,10 +4,14 @@
     python extract_features.py --run runs/fashion_mnist --extraction.end_point stage_2
     python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
-Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}. A killed extraction is resumed.
+Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}, and for each of extraction.more_end_points
+a folder <split>.<end point>/ beside it. A killed extraction is resumed.
 """
+import contextlib
 import logging
 import os
+import re
+from collections import namedtuple
 
 import numpy as np
 
@@ -20,6 +24,10 @@ from slim_retrieval.common.machine import versions
 from slim_retrieval.common.progress import progress
 
 log = logging.getLogger("extract_features")
+
+# What is written for one end point: its place among the network's features, what stands behind the split's name in the
+# folder's, what meta.json says of it, the checkpoint's checksum, and (mean, projection) or None.
+Output = namedtuple("Output", "number suffix described checksum whitening")
 
 
 @command
@@ -48,11 +56,15 @@ def main(argv=None):
     checkpoint = checkpoints.latest(directory)
     if checkpoint is None:
         raise InputError("no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(directory))
-    with FeatureNetwork(checkpoint, stored["model"], end_point, options["model"]["pooling"]) as network:
-        log.info("%s: %d variables restored, all of the network; features of width %d from %s, on %s",
-                 checkpoint, network.restored, network.width, end_point, network.device)
+    model = dict(stored["model"], gem_p=options["model"]["gem_p"])
+    outputs = _outputs(run, checkpoint, model, stored["preprocessing"], options)
+    with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
+                        options["extraction"]["more_end_points"], _views(options)) as network:
+        log.info("%s: %d variables restored, all of the network; features of width %s from %s, on %s", checkpoint,
+                 network.restored, ", ".join(str(width) for width in network.widths),
+                 ", ".join(output.described["end_point"] for output in outputs), network.device)
         for split, table in tables.items():
-            _extract(network, table, split, run, checkpoint, stored, options)
+            _extract(network, table, split, run, outputs, options)
 
 
 def _list_end_points(flags, overrides):
@@ -80,32 +92,67 @@ def _read_tables(options):
     return {split: read_split(options["data"], split, options["run"]["seed"]) for split in splits}
 
 
-def _extract(network, table, split, run, checkpoint, stored, options):
-    """Write one split's features; resume a partial one; leave a current one alone."""
-    folder, may_skip = os.path.join(run, "features", split), options["extraction"]["skip_unreadable"]
-    described = {"split": split, "checkpoint": os.path.basename(checkpoint), "model": stored["model"],
-                 "preprocessing": stored["preprocessing"], "end_point": options["extraction"]["end_point"],
-                 "pooling": options["model"]["pooling"], "whitening": None}
+def _views(options):
+    views = {key: options["extraction"][key] for key in ("scales", "flip", "aggregate")}
+    if not views["scales"]:
+        raise InputError("extraction.scales is empty; give at least one, such as [1]")
+    return views
+
+
+def _outputs(run, checkpoint, model, preprocessing, options):
+    """Return an Output for extraction.end_point and for each of more_end_points."""
+    from slim_retrieval.nets import whiten
+    extraction, outputs = options["extraction"], []
     with open(checkpoint + ".index", "rb") as stream:  # it holds a checksum of every variable
-        key = digest(described, stream.read().hex(), table.paths, table.columns)
-    if _is_current(folder, key, may_skip):
-        log.info("%s: already extracted from this checkpoint", folder)
-        return
-    writer = _open_writer(folder, network.width, key, may_skip)
-    try:
-        _write_rows(network, table, writer, split, options)
-        skipped = {row for row, _ in writer.skipped}
-        rows = [row for row in range(len(table)) if row not in skipped]
-        if not rows:
-            writer.discard()
-            raise InputError("none of the {} images of {} can be read, e.g. {}; repair them".format(
-                len(table), split, table.paths[0]))
-        columns = {"path": [table.paths[row] for row in rows]}
-        columns.update({name: [values[row] for row in rows] for name, values in table.columns.items()})
-        writer.finish(columns, dict(described, seed=options["run"]["seed"], versions=versions()))
-    finally:
-        writer.close()
-    log.info("%s: %d features of width %d%s", folder, len(rows), network.width,
+        checksum = stream.read().hex()
+    for number, end_point in enumerate([extraction["end_point"]] + extraction["more_end_points"]):
+        described = {"checkpoint": os.path.basename(checkpoint), "model": model, "preprocessing": preprocessing,
+                     "end_point": end_point, "pooling": options["model"]["pooling"],
+                     "gem_p": options["model"]["gem_p"], "views": _views(options), "whitening": None}
+        whitening = None
+        if number == 0 and extraction["whitening"]:
+            mean, projection, described["whitening"] = whiten.load(run, extraction["whitening"], described)
+            whitening = mean, projection
+        suffix = "." + re.sub(r"[^A-Za-z0-9_-]+", "_", end_point) if number else ""
+        outputs.append(Output(number, suffix, described, checksum, whitening))
+    if len({output.suffix for output in outputs}) < len(outputs):
+        raise InputError("extraction.more_end_points names one twice: {}".format(
+            ", ".join(extraction["more_end_points"])))
+    return outputs
+
+
+def _extract(network, table, split, run, outputs, options):
+    """Write one split's features, of every end point in one pass; resume partial ones; leave current ones alone."""
+    may_skip, writers = options["extraction"]["skip_unreadable"], []
+    with contextlib.ExitStack() as stack:
+        for output in outputs:
+            folder = os.path.join(run, "features", split + output.suffix)
+            described = dict(output.described, split=split)
+            key = digest(described, output.checksum, table.paths, table.columns)
+            if _is_current(folder, key, may_skip):
+                log.info("%s: already extracted from this checkpoint", folder)
+                continue
+            width = output.whitening[1].shape[1] if output.whitening else network.widths[output.number]
+            writers.append((output, folder, described, _open_writer(folder, width, key, may_skip)))
+            stack.callback(writers[-1][3].close)
+        if not writers:
+            return
+        _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options)
+        for _, folder, described, writer in writers:
+            _finish(writer, folder, table, dict(described, seed=options["run"]["seed"], versions=versions()))
+
+
+def _finish(writer, folder, table, meta):
+    skipped = {row for row, _ in writer.skipped}
+    rows = [row for row in range(len(table)) if row not in skipped]
+    if not rows:
+        writer.discard()
+        raise InputError("none of the {} images of {} can be read, e.g. {}; repair them".format(
+            len(table), meta["split"], table.paths[0]))
+    columns = {"path": [table.paths[row] for row in rows]}
+    columns.update({name: [values[row] for row in rows] for name, values in table.columns.items()})
+    writer.finish(columns, meta)
+    log.info("%s: %d features of width %d%s", folder, len(rows), writer.width,
              "; {} unreadable images left out".format(len(skipped)) if skipped else "")
 
 
@@ -124,23 +171,37 @@ def _open_writer(folder, width, key, may_skip):
     return writer
 
 
-def _write_rows(network, table, writer, split, options):
+def _write_rows(network, table, writers, split, options):
     """Append the features of the rows that are not done yet; unreadable ones are recorded as [row, path]."""
     from slim_retrieval.datasets.pipeline import image_batches
-    size, first, count = options["extraction"]["batch_size"], writer.next_row, len(table)
+    size, count = options["extraction"]["batch_size"], len(table)
+    first = min(writer.next_row for _, writer in writers)
 
     def append(features, kept, end):
-        lost = sorted(set(range(writer.next_row, end)) - {int(row) for row in kept})
-        bar.update(end - writer.next_row)
-        writer.append(features, end - writer.next_row, [[row, table.paths[row]] for row in lost])
+        """`features` [b, d] of each end point; a writer that was ahead when the last run was killed takes what is new.
+        """
+        for (output, writer), rows in zip(writers, features):
+            new = kept >= writer.next_row
+            lost = sorted(set(range(writer.next_row, end)) - {int(row) for row in kept})
+            if end > writer.next_row:
+                writer.append(_whitened(rows[new], output.whitening), end - writer.next_row,
+                              [[row, table.paths[row]] for row in lost])
 
     with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
-        for kept, images in image_batches(table, options["model"]["image_size"], size, first,
+        for kept, images in image_batches(table, network.side, size, first,
                                           options["extraction"]["skip_unreadable"], options["data"]["workers"]):
+            found = network.several(images)
             # A batch of which nothing can be read is not given: the next one stands for both.
-            append(network(images), kept, min(count, first + (int(kept[-1]) - first) // size * size + size))
-        if writer.next_row < count:
-            append(np.empty((0, network.width), np.float32), [], count)
+            end = min(count, first + (int(kept[-1]) - first) // size * size + size)
+            append([found[output.number] for output, _ in writers], kept, end)
+            bar.update(end - bar.n)
+        append([np.empty((0, network.widths[output.number]), np.float32) for output, _ in writers],
+               np.empty(0, np.int64), count)
+
+
+def _whitened(features, whitening):
+    from slim_retrieval.nets.whitening import apply_whitening
+    return apply_whitening(features, *whitening) if whitening else features
 
 
 if __name__ == "__main__":

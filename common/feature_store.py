@@ -25,6 +25,7 @@ class FeatureWriter:
     """Appends rows to a store; after a kill, a new writer with the same key goes on where the old one was.
 
     Attributes:
+      width: columns of the features.
       next_row: how many of the source's rows are done (written or skipped).
       skipped: what the caller gave for each row that was left out; extraction gives [row, path].
     """
@@ -39,7 +40,7 @@ class FeatureWriter:
         """
         self._folder = folder
         self._partial = os.path.join(os.path.dirname(folder), ".{}.partial".format(os.path.basename(folder)))
-        self._width = width
+        self.width = width
         self._key = key
         state = self._read_state()
         self.next_row, self._written, self.skipped = state["next_row"], state["written"], state["skipped"]
@@ -57,8 +58,8 @@ class FeatureWriter:
           InputError: a feature is NaN, infinite or zero.
           ValueError: features of another width than the store's.
         """
-        if features.ndim != 2 or features.shape[1] != self._width:
-            raise ValueError("expected features [m, {}], got {}".format(self._width, list(features.shape)))
+        if features.ndim != 2 or features.shape[1] != self.width:
+            raise ValueError("expected features [m, {}], got {}".format(self.width, list(features.shape)))
         norms = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
         wrong = ~np.isfinite(norms) | (norms == 0)
         if wrong.any():
@@ -71,7 +72,7 @@ class FeatureWriter:
         self.next_row, self._written = self.next_row + rows_done, self._written + len(features)
         self.skipped += list(skipped)
         write_json(os.path.join(self._partial, "progress.json"), {
-            "key": self._key, "width": self._width, "next_row": self.next_row, "written": self._written,
+            "key": self._key, "width": self.width, "next_row": self.next_row, "written": self._written,
             "skipped": self.skipped})
 
     def finish(self, columns, meta):
@@ -89,10 +90,10 @@ class FeatureWriter:
                 raise ValueError("column {} has {} values for {} features".format(name, len(values), self._written))
         with naming(self._file.name):
             self._file.seek(0)
-            self._file.write(_npy_header(self._written, self._width))
+            self._file.write(_npy_header(self._written, self.width))
             self.close()
         features = np.load(os.path.join(self._partial, "features.npy"), mmap_mode="r")
-        meta = dict(meta, key=self._key, rows=self._written, width=self._width, skipped=self.skipped,
+        meta = dict(meta, key=self._key, rows=self._written, width=self.width, skipped=self.skipped,
                     features_hash=digest(features))
         del features
         write_text(os.path.join(self._partial, "index.csv"), _csv_text(columns))
@@ -122,10 +123,10 @@ class FeatureWriter:
     def _read_state(self):
         path, rows = os.path.join(self._partial, "progress.json"), os.path.join(self._partial, "features.npy")
         state = read_json(path) if os.path.exists(path) else {}
-        fits = (state.get("key"), state.get("width")) == (self._key, self._width)
+        fits = (state.get("key"), state.get("width")) == (self._key, self.width)
         # After a power cut the record may be there and the rows not.
         size = os.path.getsize(rows) if os.path.exists(rows) else 0
-        if not fits or size < _HEADER_BYTES + 4 * self._width * state["written"]:
+        if not fits or size < _HEADER_BYTES + 4 * self.width * state["written"]:
             remove(self._partial)
             return {"next_row": 0, "written": 0, "skipped": []}
         return state

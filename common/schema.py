@@ -52,7 +52,8 @@ class ModelConfig:
                                 "resnet_v2_* 299, overfeat 231, small_cnn 32)", minimum=0)
     end_point: str = option("", "end point that is pooled into the feature; empty: the network's last feature map")
     pooling: str = option("average", "how the feature map becomes a vector: average (SPoC), max (MAC), "
-                                     "gem (p = 3), none (flatten)")
+                                     "gem, gem_learned (its power is trained), rmac, crow, none (flatten)")
+    gem_p: float = option(3.0, "power of gem, and where that of gem_learned starts", minimum=0.1)
     embedding_size: int = option(0, "width of the embedding layer after pooling; 0: none", minimum=0)
     freeze_batch_norm: bool = option(False, "use and keep the stored batch-norm statistics while training")
     checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
@@ -134,6 +135,15 @@ class TrainingConfig:
 class ExtractionConfig:
     end_point: str = option("embedding", "what is taken: embedding (what was trained), an end point's name, or a full "
                                          "tensor name; feature maps are pooled by model.pooling")
+    more_end_points: List[str] = option([], "further end points, taken in the same pass; each has a folder of its own, "
+                                            "such as features/query.layer_16_output")
+    scales: List[float] = option([1.0], "sides of the image to look at it in, as shares of model.image_size, such as "
+                                        "[0.7071, 1, 1.4142]", minimum=0.05, maximum=8)
+    flip: bool = option(False, "look at the mirrored image, too")
+    aggregate: str = option("mean", "how the normalised features of several scales and of the mirrored image become "
+                                    "one", choices=["mean", "max", "concatenate"])
+    whitening: str = option("", "whitening to apply, fitted by python -m slim_retrieval.nets.whiten (end_point alone); "
+                                "empty: none")
     batch_size: int = option(64, "images at a time", minimum=1)
     splits: List[str] = option(["train", "validation", "query", "gallery"], "splits to extract, where they exist")
     skip_unreadable: bool = option(False, "leave out images that cannot be read rather than stop")

@@ -1,4 +1,5 @@
 """A trained network as a function from images to features, in an inference graph of its own."""
+import contextlib
 import dataclasses
 import os
 
@@ -9,6 +10,7 @@ from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.end_points import describe, find_tensor
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.model import build_model, pool
+from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_images
 
 NO_CHECKPOINT = "no checkpoint {}; train first (train_multi_gpu.py --config ...)"
 # Options that the stored weights depend on.
@@ -19,38 +21,58 @@ class FeatureNetwork:
     """Images in, features out. Use it as a context manager: it holds a session.
 
     Attributes:
-      width: columns of the features.
+      side: pixels of the square images that it takes: those of the largest scale.
+      widths: columns of the features of each end point; `width`: of the first.
       restored: number of variables read from the checkpoint: all that the network has.
       device: name of the device that it runs on: the first GPU where there is one.
     """
 
-    def __init__(self, checkpoint, options, end_point="embedding", pooling=None):
+    def __init__(self, checkpoint, options, end_point="embedding", pooling=None, more=(), views=ONE_VIEW):
         """Build the inference graph and restore `checkpoint` (a Saver prefix).
 
         Args:
           options: dict of ModelConfig, as stored with the checkpoint.
           end_point: `embedding`, an end point's name or a full tensor name.
           pooling: how another end point's feature map becomes a vector; None: as trained.
+          more: further end points, for `several`.
+          views: scales, flip and aggregate of ExtractionConfig.
 
         Raises:
           InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network.
         """
+        if len(set(views["scales"])) > 1 and "none" in (options["pooling"], pooling):
+            raise InputError("model.pooling is none, whose width depends on the scale, but extraction.scales is {}; "
+                             "take one scale or another pooling".format(views["scales"]))
         self._graph = tf.Graph()
         with self._graph.as_default():
-            size = options["image_size"]
-            self._images = tf.placeholder(tf.float32, [None, size, size, 3], "images")
-            model = build_model(self._images, options)
-            self._features = pool(find_tensor(model.end_points, end_point), pooling or options["pooling"])
-            if self._features.shape.as_list()[0] is not None:  # a variable, say: not one row for each image
-                raise InputError("{} is the same for all images; name an end point that depends on them".format(
-                    end_point))
-            self.width = int(self._features.shape[1])
+            self.side = largest_side(options["image_size"], views)
+            self._images = tf.placeholder(tf.float32, [None, self.side, self.side, 3], "images")
+            found = view_images(self._images, options["image_size"], views)
+            vectors = [self._vectors(images, number, options, [end_point] + list(more), pooling)
+                       for number, images in enumerate(found)]
+            self._features = [aggregate(of_views, views["aggregate"]) for of_views in zip(*vectors)]
+            self.widths = [int(features.shape[1]) for features in self._features]
+            self.width = self.widths[0]
             config = tf.ConfigProto(allow_soft_placement=True)
             config.gpu_options.allow_growth = True
             self._session = tf.Session(graph=self._graph, config=config)
             devices = self._session.list_devices()
             self.device = next((d.name for d in devices if d.device_type == "GPU"), devices[0].name)
             self._restore(checkpoint)
+
+    def _vectors(self, images, number, options, end_points, pooling):
+        """Return the vectors [B, d] of each end point for one view; views after the first reuse its variables."""
+        # The first has no name scope, so that its tensors have the names that they have in slim's own graph.
+        with tf.variable_scope(tf.get_variable_scope(), reuse=number > 0 or None), \
+                (tf.name_scope("view_{}".format(number)) if number else contextlib.nullcontext()):
+            model, vectors = build_model(images, options), []
+            for name in end_points:
+                vectors.append(pool(find_tensor(model.end_points, name), pooling or options["pooling"],
+                                    options.get("gem_p", 3.0)))
+                if vectors[-1].shape.as_list()[0] is not None:  # a variable, say: not one row for each image
+                    raise InputError("{} is the same for all images; name an end point that depends on them".format(
+                        name))
+            return vectors
 
     def _restore(self, checkpoint):
         variables = tf.global_variables()
@@ -65,7 +87,12 @@ class FeatureNetwork:
         self.restored = len(variables)
 
     def __call__(self, images):
-        """Return features float32 [B, width] (not normalised, but for `embedding`) of uint8 images [B, S, S, 3]."""
+        """Return features float32 [B, width] (not normalised, but for `embedding`) of uint8 images [B, side, side, 3].
+        """
+        return self._session.run(self._features[0], {self._images: images})
+
+    def several(self, images):
+        """Return the features of `end_point` and of each of `more`, from one pass."""
         return self._session.run(self._features, {self._images: images})
 
     def __enter__(self):
@@ -116,7 +143,7 @@ def stored_model(directory, wanted, end_point="embedding"):
     stored = read_json(path)
     # What an older version had not stored yet was as the defaults have it.
     stored["model"] = dict(dataclasses.asdict(ModelConfig()), **stored["model"])
-    for key in SHAPES_WEIGHTS + (["pooling"] if end_point == "embedding" else []):
+    for key in SHAPES_WEIGHTS + (["pooling", "gem_p"] if end_point == "embedding" else []):
         if stored["model"][key] != wanted[key]:
             raise InputError("model.{} is {!r} but the checkpoint in {} was trained with {!r}; leave it at that, or "
                              "train another run".format(key, wanted[key], directory, stored["model"][key]))

@@ -7,7 +7,7 @@ from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.nets.end_points import find_tensor
 from slim_retrieval.nets.factory import build_network
-from slim_retrieval.nets.pooling import POOLING
+from slim_retrieval.nets.pooling import POOLING, WITH_POWER
 
 # embedding: float32 [B, d], rows L2-normalised; raw: the same before normalisation;
 # logits: {label column: float32 [B, classes]}; end_points: {name: tensor}.
@@ -34,7 +34,7 @@ def build_model(images, options, num_classes=None, is_training=False):
     net, end_points = build_network(images, is_training and not options["freeze_batch_norm"], options)
     if options["end_point"]:
         net = find_tensor(end_points, options["end_point"])
-    raw = pool(net, options["pooling"])
+    raw = pool(net, options["pooling"], options.get("gem_p", 3.0))
     if options["embedding_size"]:
         raw = slim.fully_connected(raw, options["embedding_size"], activation_fn=None, scope="embedding")
     embedding = l2_normalize(raw)
@@ -53,8 +53,12 @@ def l2_normalize(vectors):
     return vectors * tf.rsqrt(tf.reduce_sum(tf.square(vectors), 1, keepdims=True) + NORM_EPSILON)
 
 
-def pool(tensor, pooling):
+def pool(tensor, pooling, gem_p=3.0):
     """Return the tensor as vectors [B, d]: feature maps are pooled, vectors stay.
+
+    Args:
+      pooling: a key of POOLING.
+      gem_p: the power of `gem`, and where that of `gem_learned` starts.
 
     Raises:
       InputError: unknown pooling, or the tensor is neither a feature map nor vectors.
@@ -63,7 +67,9 @@ def pool(tensor, pooling):
     if tensor.shape.ndims not in (2, 4):
         raise InputError("{} has shape {}; a feature is taken from a map [B, H, W, C] or from vectors [B, d]".format(
             tensor.name, tensor.shape))
-    return function(tensor) if tensor.shape.ndims == 4 else tensor
+    if tensor.shape.ndims == 2:
+        return tensor
+    return function(tensor, gem_p) if pooling in WITH_POWER else function(tensor)
 
 
 def _logits_scope(column):

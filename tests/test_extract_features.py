@@ -68,13 +68,13 @@ def project(made, tmp_path, monkeypatch):
 @pytest.fixture()
 def calls(monkeypatch):
     """A list of the batch sizes that the network was given."""
-    sizes, call = [], FeatureNetwork.__call__
+    sizes, call = [], FeatureNetwork.several
 
     def counted(self, images):
         sizes.append(len(images))
         return call(self, images)
 
-    monkeypatch.setattr(FeatureNetwork, "__call__", counted)
+    monkeypatch.setattr(FeatureNetwork, "several", counted)
     return sizes
 
 
@@ -268,10 +268,10 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls):
     shutil.rmtree("runs/demo/features")
     code = "\n".join([
         "import os, signal", "from slim_retrieval.nets.extraction import FeatureNetwork as N",
-        "from slim_retrieval.commands import extract_features", "call, count = N.__call__, []",
+        "from slim_retrieval.commands import extract_features", "call, count = N.several, []",
         "def killed(self, images):", "    count.append(1)",
         "    if len(count) == 3: os.kill(os.getpid(), signal.SIGKILL)", "    return call(self, images)",
-        "N.__call__ = killed", "extract_features.main({!r})".format(arguments)])
+        "N.several = killed", "extract_features.main({!r})".format(arguments)])
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir("runs/demo/features") == [".query.partial"]
@@ -338,3 +338,58 @@ def test_end_points_are_listed_without_images_or_checkpoint(project, capsys):
     extract("--list_endpoints", "--model.network", "small_cnn")  # at its own size and width
     assert "stage_3                                             8 x 8 x 128" in capsys.readouterr().out
     assert "did you mean small_cnn?" in failure(capsys, "--list_endpoints", "--model.network", "smal_cnn")
+
+
+def test_several_end_points_have_folders_of_their_own(project, made, calls):
+    extract("--extraction.more_end_points", "[stage_2]", "--model.pooling", "average", "--extraction.splits", "[query]")
+    assert calls == [3, 3, 1]  # one pass
+    features, rows, meta = read("query.stage_2")
+    assert meta["end_point"] == "stage_2" and meta["split"] == "query" and meta["width"] == 6
+    check("query", made)
+    extract("--extraction.end_point", "stage_2", "--extraction.splits", "[query]")
+    np.testing.assert_array_equal(read("query")[0], features)
+    assert read("query")[1] == rows
+
+
+def test_an_end_point_that_was_ahead_is_not_written_twice(project, made, calls):
+    # As when the run was killed between the two: the first one's second batch was written, the other's was not.
+    truncate(paths_of("query")[6])
+    arguments = ["--extraction.more_end_points", "[stage_2]", "--extraction.splits", "[query]"]
+    with pytest.raises(SystemExit):
+        extract(*arguments)
+    path = "runs/demo/features/.query.stage_2.partial/progress.json"
+    state = json.loads(open(path).read())
+    assert (state["next_row"], calls) == (6, [3, 3])
+    open(path, "w").write(json.dumps(dict(state, next_row=3, written=3)))
+    shutil.copy(str(made[0] / paths_of("query")[6]), paths_of("query")[6])
+    extract("--extraction.batch_size", "2", *arguments)  # rows 3 and 4, 5 and 6
+    assert calls == [3, 3, 2, 2]
+    check("query", made)
+    features = read("query.stage_2")[0]
+    extract("--extraction.end_point", "stage_2", "--extraction.splits", "[query]")
+    np.testing.assert_allclose(read("query")[0], features, atol=1e-6)
+
+
+def test_whitening_is_applied_and_recorded(project, made):
+    from slim_retrieval.nets import whiten
+    extract()
+    plain = {split: read(split)[0].astype(np.float64) for split in SPLITS}
+    whiten.main(["--run", "demo", "--split", "gallery", "--dimension", "3", "--force"])
+    extract("--extraction.whitening", "pca")
+    mean, centred = plain["gallery"].mean(axis=0), plain["gallery"] - plain["gallery"].mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T.dot(centred) / len(centred))
+    expected = (plain["query"] - mean).dot(vectors[:, -3:] / np.sqrt(values[-3:]))
+    features, _, meta = read("query")
+    # The sign of each direction is free: compare the similarities.
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(features.dot(features.T), expected.dot(expected.T), atol=1e-3)
+    assert (meta["width"], meta["whitening"]["kind"], meta["whitening"]["forced"]) == (3, "pca", True)
+    extract()
+    np.testing.assert_array_equal(read("query")[0], plain["query"].astype(np.float32))
+
+
+def test_mistakes_about_several_features(project, capsys):
+    assert "no whitening pca in " in failure(capsys, "--extraction.whitening", "pca")
+    assert "extraction.scales is empty" in failure(capsys, "--extraction.scales", "[]")
+    assert "names one twice" in failure(capsys, "--extraction.more_end_points", "[stage_2, stage_2]")
+    assert not os.path.exists("runs/demo/features")

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
@@ -142,3 +143,42 @@ def test_another_preprocessing_is_refused_with_both_values(options, tmp_path):
     with pytest.raises(InputError) as error:
         stored_model(str(tmp_path), model)
     assert "'subtract_means'" in one_line(error) and "'minus_one_to_one'" in one_line(error)
+
+
+def test_several_end_points_in_one_pass(trained, options):
+    more = ["stage_1", "stage_3"]
+    with FeatureNetwork(trained[0], options(**SMALL), "embedding", "max", more) as network:
+        assert network.widths == [4, 3, 16]
+        found = network.several(IMAGES)
+        np.testing.assert_array_equal(network(IMAGES), found[0])
+    for name, features in zip(["embedding"] + more, found):
+        with FeatureNetwork(trained[0], options(**SMALL), name, "max") as network:
+            np.testing.assert_array_equal(features, network(IMAGES))
+
+
+def test_scales_and_mirror_images_are_those_of_single_runs(trained, options):
+    views = {"scales": [0.5, 1.0], "flip": True, "aggregate": "concatenate"}
+    with FeatureNetwork(trained[0], options(**SMALL), "stage_2", "average", views=views) as network:
+        assert network.side == 12 and network.restored == 27  # the views share their variables
+        found = network(IMAGES)
+    single = []
+    for flip in (slice(None), slice(None, None, -1)):
+        with FeatureNetwork(trained[0], options(**SMALL), "stage_2", "average") as network:
+            single.append(network(IMAGES[:, :, flip]))
+    expected = np.concatenate([rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in single], axis=1)
+    assert found.shape == (5, 4 * 6)
+    np.testing.assert_allclose(found[:, 12:], expected, atol=1e-5)
+    # At half the side: the same network on the image reduced by Pillow.
+    reduced = np.stack([[np.array(Image.fromarray(image[..., c].astype(np.float32)).resize((6, 6), Image.BILINEAR))
+                         for c in range(3)] for image in IMAGES]).transpose(0, 2, 3, 1)
+    with FeatureNetwork(trained[0], options(**SMALL), "small_cnn/conv_2_2/Relu:0", "average",
+                        views=dict(views, scales=[0.5], flip=False)) as network:
+        assert network.side == 6
+        rows = network(reduced)
+    np.testing.assert_allclose(found[:, :6], rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_flattened_maps_have_one_scale(trained, options):
+    views = {"scales": [1.0, 2.0], "flip": False, "aggregate": "mean"}
+    with pytest.raises(InputError, match="model.pooling is none, whose width depends on the scale"):
+        FeatureNetwork(trained[0], options(**SMALL), "stage_2", "none", views=views)

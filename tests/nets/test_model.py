@@ -135,7 +135,7 @@ def test_without_an_embedding_layer_the_pooled_map_is_the_feature(options, load_
 @pytest.mark.parametrize("changes, message", [
     ({"network": "mobilnet_v2"}, "unknown network 'mobilnet_v2' (did you mean mobilenet_v2?); "
                                  "known: alexnet_v2, inception_v1, "),
-    ({"pooling": "averag"}, "unknown pooling 'averag' (did you mean average?); known: average, gem, max, none"),
+    ({"pooling": "averag"}, "unknown pooling 'averag' (did you mean average?); known: average, crow, gem, "),
     ({"end_point": "stage2"}, "unknown end point stage2 (did you mean stage_2?); known: stage_1, stage_2, stage_3"),
 ])
 def test_unknown_names(options, changes, message):
