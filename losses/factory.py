@@ -1,146 +1,117 @@
-"""Losses by name: check a list of loss specs, and sum them into the one scalar that is trained."""
-import inspect
-import math
-import re
+"""From a list of losses to the one scalar that is trained, what to watch, and what to store after the step."""
+import functools
+from collections import namedtuple
 
-from slim_retrieval.common.errors import InputError, lookup, nearest
+from slim_retrieval.common.errors import lookup
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.losses import (
-    contrastive,
-    distances,
-    softmax,
-    triplet_batch_all,
-    triplet_batch_hard,
-    triplet_semi_hard,
-)
+from slim_retrieval.losses import class_vectors, memory, registry, weighting
+from slim_retrieval.losses.registry import LOSSES
+from slim_retrieval.losses.specs import check_specs, head_of, keys, label_of, scope_name, split_options
 
-# name -> (function, what its first argument is: "embedding" or "logits")
-LOSSES = {
-    "softmax": (softmax.softmax, "logits"),
-    "contrastive": (contrastive.contrastive, "embedding"),
-    "triplet_batch_all": (triplet_batch_all.triplet_batch_all, "embedding"),
-    "triplet_batch_hard": (triplet_batch_hard.triplet_batch_hard, "embedding"),
-    "triplet_semi_hard": (triplet_semi_hard.triplet_semi_hard, "embedding"),
-}
+# What the losses see of the network: embedding [B, d], rows L2-normalised; raw [B, d], the same before; logits
+# {head: [B, C]}; shared: the tensors that `raw` was put together from (one a tower).
+Outputs = namedtuple("Outputs", "embedding raw logits shared")
+# What is known of the label columns: num_classes {column: count}; tags {column: [V, T]} (specs.tag_columns).
+Columns = namedtuple("Columns", "num_classes tags")
+# total: scalar; scalars: {name: scalar}; stored: {key: (rows, labels)} for the memories; values, present: [T], the
+# losses and which of them had a label.
+Total = namedtuple("Total", "total scalars stored values present")
 
-# What an option may be, beyond the type of its default.
-RANGES = {"margin": (0.0, math.inf), "label_smoothing": (0.0, 1.0)}
-CHOICES = {"distance": distances.DISTANCES}
+FIXED = {"name": "fixed", "alpha": 1.5}
 
 
-def total_loss(specs, embedding, logits, labels):
-    """Return the weighted sum of the losses, and scalars to watch.
+def total_loss(specs, outputs, labels, columns, method=FIXED, shares=None):
+    """Return the Total of a list of losses; variables are made under the scope `losses` of the current one.
 
     Args:
-      specs: list of plain dicts {"name", "weight", "label", "options"} (schema's LossConfig); all but the name may be
-        left out, as in a config.
-      embedding: float32 [B, d], rows L2-normalised.
-      logits: {label column: float32 [B, C]} of the columns of `needs_logits(specs)`.
-      labels: {label column: int32 [B]} of the columns of `label_columns(specs)`.
+      specs: list of plain dicts (schema's LossConfig); all but the name may be left out, as in a config.
+      outputs: Outputs of one tower, or of all towers together.
+      labels: {column: int32 [B]} of the columns of `label_columns(specs)`; below 0: unknown.
+      columns: Columns.
+      method: {"name": one of WEIGHTINGS, "alpha": GradNorm's} (schema's WeightingConfig).
+      shares: {column: scalar} factor of the losses of a column, for towers of unequal numbers of known labels.
     Returns:
-      (scalar, {"loss/total": the weighted sum, "loss/<key>": each loss without its weight, "<key>/<scalar>": what that
-      loss offers to watch}). The key is the loss's name, followed by its label column if the name occurs twice.
+      Total. Its scalars: "loss/total"; "loss/<key>", each loss without its weight; "weight/<key>", the weight it had;
+      "<key>/<scalar>", what a loss offers to watch. The key is the loss's name, followed by its label column if the
+      name occurs twice.
     Raises:
       InputError: as `check_specs`, or a column without labels or logits.
     """
     check_specs(specs)
-    terms, watched = [], {}
-    for key, spec in zip(_keys(specs), specs):
-        function, consumes = LOSSES[spec["name"]]
-        column = _label(spec)
-        target = lookup(labels, column, "label column")
-        given = lookup(logits, column, "logits for label column") if consumes == "logits" else embedding
-        with tf.name_scope(key):
-            value, scalars = function(given, target, **_options(spec))
-            terms.append(float(spec.get("weight", 1.0)) * value)
-        watched["loss/" + key] = value
-        watched.update({"{}/{}".format(key, name): scalar for name, scalar in scalars.items()})
-    total = tf.add_n(terms)
-    watched["loss/total"] = total
-    return total, watched
+    tf.train.get_or_create_global_step()  # before any scope, so that its name has none
+    values, present, scalars, stored = [], [], {}, {}
+    with tf.variable_scope("losses"):
+        for key, spec in zip(keys(specs), specs):
+            column = label_of(spec)
+            target = lookup(labels, column, "label column")
+            share = (shares or {}).get(column, 1.0)
+            rows = _embedding(spec, outputs)
+            with tf.variable_scope(key):
+                value, watched = _loss(spec, rows, outputs.logits, target, labels, columns)
+            values.append(share * value)
+            present.append(tf.cast(tf.reduce_any(target >= 0), tf.float32))
+            scalars["loss/" + key] = share * value
+            scalars.update({"{}/{}".format(key, name): share * scalar for name, scalar in watched.items()})
+            if spec.get("memory"):
+                stored[key] = (rows, target)
+        combine = lookup(weighting.WEIGHTINGS, method["name"], "loss weighting")
+        total, weights = combine(values, present, [float(spec.get("weight", 1.0)) for spec in specs],
+                                 outputs.shared, method)
+    scalars.update({"weight/" + key: tf.convert_to_tensor(weight) for key, weight in zip(keys(specs), weights)})
+    scalars["loss/total"] = total
+    return Total(total, scalars, stored, tf.stack(values), tf.stack(present))
 
 
-def check_specs(specs):
-    """Check names, options, labels and weights of a list of losses, without building any graph.
+def update_ops(specs, totals, method=FIXED):
+    """Return the ops that run after a step's gradients: they fill the memories and note GradNorm's first losses.
 
-    Raises:
-      InputError: an unknown loss or option, or a value of the wrong type or out of range.
+    Args:
+      totals: the Total of each tower, in the order of the batch. To be called in the scope of `total_loss`, with reuse.
     """
-    if not specs:
-        raise InputError("no loss is given; list at least one, such as losses: [{name: softmax}]")
-    for i, spec in enumerate(specs):
-        where = "losses.{}".format(i)
-        if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
-            raise InputError("{}: expected a loss such as {{name: softmax}}, got {!r}".format(where, spec))
-        function, _ = lookup(LOSSES, spec["name"], "loss")
-        if not isinstance(_label(spec), str) or not _label(spec):
-            raise InputError("{}.label: expected the name of a label column, got {!r}".format(where, _label(spec)))
-        weight = spec.get("weight", 1.0)
-        if not _is_number(weight) or weight < 0:
-            raise InputError("{}.weight: expected a finite number of at least 0, got {!r}".format(where, weight))
-        _check_options("{}.options".format(where), spec["name"], function, _options(spec))
+    operations = []
+    with tf.variable_scope("losses", reuse=True):
+        for key, spec in zip(keys(specs), specs):
+            if spec.get("memory"):
+                rows, labels = (tf.concat([t.stored[key][i] for t in totals], 0) for i in (0, 1))
+                with tf.variable_scope(key, reuse=True):
+                    operations.append(memory.store(spec["memory"], rows, labels, spec.get("memory_start", 0)))
+        if method["name"] == "gradnorm":
+            first = weighting.first_losses(len(specs))
+            count = float(len(totals))
+            values = tf.add_n([t.values for t in totals]) / count
+            there = tf.add_n([t.present for t in totals]) > 0
+            operations.append(tf.assign(first, tf.where(tf.logical_and(first < 0, there), values, first)).op)
+    return operations
 
 
-def label_columns(specs):
-    """Return the label columns that the losses use, each once, in order."""
-    return list(dict.fromkeys(_label(spec) for spec in specs))
+def _loss(spec, rows, logits, target, labels, columns):
+    """Return what the loss of a spec returns, called with all that it takes."""
+    function, column = LOSSES[spec["name"]], label_of(spec)
+    wanted = registry.inputs(function)
+    given = {"embeddings": rows, "labels": target}
+    if "logits" in wanted:
+        given["logits"] = lookup(logits, head_of(spec), "logits for head")
+    if "num_classes" in wanted:
+        given["num_classes"] = lookup(columns.num_classes, column, "number of classes of label column")
+    if "tags" in wanted:
+        given["tags"] = lookup(columns.tags, column, "tags of label column")
+    arguments = {name: given[name] for name in wanted}
+    own, parts = split_options(spec)
+    for hook, part in registry.chosen(function, spec).items():
+        arguments[hook] = functools.partial(part, **parts[hook])
+    if spec.get("category"):
+        arguments["categories"] = lookup(labels, spec["category"], "label column")
+    if spec.get("memory"):
+        arguments["memory"] = memory.candidates(spec["memory"], class_vectors.width(rows), rows.dtype)
+    return function(**dict(arguments, **own))
 
 
-def needs_logits(specs):
-    """Return the label columns that need a logits head, each once, in order."""
-    return list(dict.fromkeys(_label(spec) for spec in specs if LOSSES[spec["name"]][1] == "logits"))
-
-
-def _check_options(where, name, function, options):
-    if not isinstance(options, dict):
-        raise InputError("{}: expected options such as {{margin: 0.2}}, got {!r}".format(where, options))
-    # The first two parameters are the tensors; the rest are the loss's options with their defaults.
-    known = {p.name: p.default for p in list(inspect.signature(function).parameters.values())[2:]}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError("{}: {} has no option {!r}{}; known: {}".format(
-                where, name, key, nearest(key, known), ", ".join(sorted(known))))
-        _check_value("{}.{}".format(where, key), key, value, known[key])
-
-
-def _check_value(where, key, value, default):
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise InputError("{}: expected true or false, got {!r}".format(where, value))
-    elif isinstance(default, float):
-        low, high = RANGES.get(key, (-math.inf, math.inf))
-        if not _is_number(value) or not low <= value <= high:
-            raise InputError("{}: expected a number {}, got {!r}".format(
-                where, "of at least {:g}".format(low) if math.isinf(high) else "from {:g} to {:g}".format(low, high),
-                value))
-    elif value not in list(CHOICES[key]):  # a list, so that a value that cannot be hashed is refused too
-        raise InputError("{}: expected one of {}, got {!r}{}".format(
-            where, ", ".join(sorted(CHOICES[key])), value, nearest(value, CHOICES[key])))
-
-
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _label(spec):
-    return spec.get("label", "label")
-
-
-def _options(spec):
-    return spec.get("options") or {}
-
-
-def _keys(specs):
-    """Return a distinct key for each spec: name; name_<label> if the name occurs twice; name_<label>_2 if both do."""
-    names = [spec["name"] for spec in specs]
-    keys = []
-    for spec in specs:
-        key = spec["name"]
-        if names.count(key) > 1:
-            key += "_" + re.sub(r"[^A-Za-z0-9_.-]", "_", _label(spec))  # what a name scope may hold
-        base, number = key, 1
-        while key in keys:
-            number += 1
-            key = "{}_{}".format(base, number)
-        keys.append(key)
-    return keys
+def _embedding(spec, outputs):
+    """Return the rows that a metric loss sees: the embedding, or a linear layer of its own on the same feature."""
+    head = head_of(spec)
+    if not head or "logits" in registry.inputs(LOSSES[spec["name"]]):
+        return outputs.embedding
+    width = class_vectors.width(outputs.raw)
+    with tf.variable_scope("heads/" + scope_name(head), reuse=tf.AUTO_REUSE):  # losses of one head share it
+        weights = tf.get_variable("weights", [width, width], outputs.raw.dtype)
+    return class_vectors.unit(tf.matmul(outputs.raw, weights))

@@ -1,9 +1,8 @@
 """Triplet loss over all triplets of a batch (Hermans, Beyer and Leibe 2017, "batch all", equation 6)."""
-from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.losses import distances, masks
+from slim_retrieval.losses.triplet import triplet
 
 
-def triplet_batch_all(embeddings, labels, margin=0.2, distance="euclidean"):
+def triplet_batch_all(embeddings, labels, margin=0.2, distance="euclidean", memory=None, categories=None):
     """Return the mean of max(0, D(a, p) - D(a, n) + margin) over the active triplets.
 
     Active are the valid triplets whose loss is above 0 (the paper's "non-zero" variant). As only these are averaged,
@@ -15,14 +14,8 @@ def triplet_batch_all(embeddings, labels, margin=0.2, distance="euclidean"):
       labels: int32 [B].
       margin: in units of the distance.
       distance: euclidean, squared or cosine.
+      memory, categories: see pairs.py.
     Returns:
       (loss scalar, {"active_triplets": share of the valid triplets that is active}). No valid triplet: loss 0.
     """
-    pair_distances = distances.pairwise(embeddings, distance)  # [B, B]
-    anchor_positive = pair_distances[:, :, None]  # [B, B, 1]
-    anchor_negative = pair_distances[:, None, :]  # [B, 1, B]
-    losses = tf.nn.relu(anchor_positive - anchor_negative + margin)  # [B, B, B]
-    valid = masks.valid_triplets(labels)  # [B, B, B]
-    active = tf.logical_and(valid, losses > 0)
-    return masks.masked_mean(losses, active), {
-        "active_triplets": masks.masked_mean(tf.cast(active, embeddings.dtype), valid)}
+    return triplet(embeddings, labels, margin, distance=distance, memory=memory, categories=categories)

@@ -22,15 +22,16 @@ from slim_retrieval.training.towers import add_weight_decay, build_towers, decay
 log = logging.getLogger(__name__)
 
 
-def train(run, options, loader, num_classes, started):
+def train(run, options, loader, num_classes, started, tags=None):
     """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
 
     Args:
       run: the run's folder.
       options: the whole configuration as plain dicts.
       loader: datasets.loader.BatchLoader over the training images.
-      num_classes: {label column: classes} of the logits layers.
+      num_classes: {label column: classes}.
       started: called once everything is built and restored, before the first step (or when none is left).
+      tags: {label column: [V, T]} of columns with several tags a cell (losses/label_columns.py).
 
     Raises:
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
@@ -45,7 +46,7 @@ def train(run, options, loader, num_classes, started):
     devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
     with tf.Graph().as_default():
         tf.set_random_seed(options["run"]["seed"])
-        fetches = _build(options, loader, num_classes, devices, first_step)
+        fetches = _build(options, loader, (num_classes, tags), devices, first_step)
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             _start(session, saver, newest, options["model"])
@@ -53,7 +54,7 @@ def train(run, options, loader, num_classes, started):
             return _step(session, saver, fetches, run, options["training"], first_step, loader)
 
 
-def _build(options, loader, num_classes, devices, first_step):
+def _build(options, loader, columns, devices, first_step):
     """Build input, towers and train op; return {name: what to fetch}."""
     training, data = options["training"], options["data"]
     with tf.device(VARIABLE_DEVICE):
@@ -64,8 +65,9 @@ def _build(options, loader, num_classes, devices, first_step):
     images.set_shape([batch, size, size, 3])
     for column in labels.values():
         column.set_shape([batch])
+    num_classes, tags = columns
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
-                          training["loss_scope"], options["model"]["trainable_scopes"])
+                          training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags)
     with tf.device(VARIABLE_DEVICE):
         global_step = tf.train.get_or_create_global_step()
         rate = schedules.learning_rate(training["schedule"], global_step)

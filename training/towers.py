@@ -7,45 +7,56 @@ from collections import namedtuple
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.losses.factory import total_loss
+from slim_retrieval.losses.factory import FIXED, Columns, Outputs, total_loss
+from slim_retrieval.losses.factory import update_ops as loss_update_ops
+from slim_retrieval.losses.specs import logits_heads
 from slim_retrieval.losses.watch import embedding_statistics
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
 
-# loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's.
+# loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's batch norm
+# and what the losses keep from one step to the next.
 Towers = namedtuple("Towers", "loss scalars gradients update_ops")
 
 
-def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=()):
+def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
+                 weighting=FIXED, tags=None):
     """Build every tower, the loss and its averaged gradients in the current graph.
 
     Args:
       images: float32 [B, S, S, 3], raw RGB; B must divide by the number of towers.
-      labels: {column: int32 [B]}.
+      labels: {column: int32 [B]}; below 0: unknown, the image is left out of that column's losses.
       devices: a device string for each tower.
       model_options: dict of ModelConfig; losses: list of dicts of LossConfig.
-      num_classes: {label column: classes} of the logits layers.
+      num_classes: {label column: classes}.
       loss_scope: "tower" or "global".
-      trainable_scopes: train only variables under these; empty: all.
+      trainable_scopes: train only variables under these; empty: all. Those of the losses lie under `losses`.
+      weighting: dict of WeightingConfig; tags: {label column: [V, T]} (losses/label_columns.py).
 
     Returns:
       Towers.
     """
     image_slices = split_batch(images, len(devices))
     label_slices = [dict(zip(labels, parts)) for parts in zip(*(split_batch(v, len(devices)) for v in labels.values()))]
-    models, scopes = [], []
+    models, scopes, heads = [], [], logits_heads(losses, num_classes, tags)
     for number, device in enumerate(devices):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
                 tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
-            models.append(build_model(image_slices[number], model_options, num_classes, is_training=True))
+            models.append(build_model(image_slices[number], model_options, heads, is_training=True))
             scopes.append(scope)
-    variables = trainable_variables(trainable_scopes)
     # Each tower builds update ops of the same averages; one tower's are enough and do not race.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scopes[0])
+    def build_loss(*tower):
+        return _loss(losses, Columns(num_classes, tags or {}), weighting, *tower)
     if loss_scope == "global":
-        loss, scalars, gradients = _global_loss(models, label_slices, losses, variables)
+        totals, loss, scalars, gradients = _global_loss(models, label_slices, build_loss, trainable_scopes)
     else:
-        loss, scalars, gradients = _tower_losses(models, label_slices, losses, variables, devices, scopes)
+        totals, loss, scalars, gradients = _tower_losses(
+            models, label_slices, build_loss, trainable_scopes, devices, scopes)
+    # What the losses keep changes in place, so everything of this step must have read it.
+    read = [loss] + list(scalars.values()) + [g for g, _ in gradients]
+    with tf.device(VARIABLE_DEVICE), tf.control_dependencies(read):
+        update_ops = update_ops + loss_update_ops(losses, totals, weighting)
     return Towers(loss, scalars, gradients, update_ops)
 
 
@@ -111,31 +122,52 @@ def add_weight_decay(gradients, weight_decay):
     return [(g + weight_decay * v if v.op.name in decayed else g, v) for g, v in gradients]
 
 
-def _tower_losses(models, label_slices, losses, variables, devices, scopes):
-    tower_gradients, tower_loss, tower_scalars = [], [], []
-    for model, labels, device, scope in zip(models, label_slices, devices, scopes):
-        with tf.device(tower_device(device)), tf.name_scope(scope):
-            loss, scalars = _loss(model.embedding, model.raw, model.logits, labels, losses)
-            tower_gradients.append(tf.gradients(loss, variables))
-        tower_loss.append(loss)
+def _tower_losses(models, label_slices, build_loss, trainable_scopes, devices, scopes):
+    tower_totals, tower_gradients, tower_scalars = [], [], []
+    for number, (model, labels, device, scope) in enumerate(zip(models, label_slices, devices, scopes)):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
+                tf.device(tower_device(device)), tf.name_scope(scope):
+            outputs = Outputs(model.embedding, model.raw, model.logits, [model.raw])
+            total, scalars = build_loss(outputs, labels, _shares(labels, label_slices))
+        tower_totals.append(total)
         tower_scalars.append(scalars)
+    variables = trainable_variables(trainable_scopes)  # now that the losses have made theirs
+    for total, device, scope in zip(tower_totals, devices, scopes):
+        with tf.device(tower_device(device)), tf.name_scope(scope):
+            tower_gradients.append(tf.gradients(total.total, variables))
     with tf.device(VARIABLE_DEVICE):
         scalars = {name: tf.add_n([s[name] for s in tower_scalars]) / float(len(models)) for name in tower_scalars[0]}
-        return tf.add_n(tower_loss) / float(len(models)), scalars, average_gradients(tower_gradients, variables)
+        loss = tf.add_n([t.total for t in tower_totals]) / float(len(models))
+        return tower_totals, loss, scalars, average_gradients(tower_gradients, variables)
 
 
-def _global_loss(models, label_slices, losses, variables):
+def _shares(labels, label_slices):
+    """Return {column: a tower's known labels over the mean of all towers}.
+
+    With it the mean over towers is the mean over the images whose label is known, however they fall on the towers.
+    """
+    counts = {column: tf.add_n([_known(part[column]) for part in label_slices]) for column in labels}
+    return {column: _known(labels[column]) * float(len(label_slices)) / tf.maximum(counts[column], 1)
+            for column in labels}
+
+
+def _known(labels):
+    return tf.cast(tf.math.count_nonzero(labels >= 0), tf.float32)
+
+
+def _global_loss(models, label_slices, build_loss, trainable_scopes):
     with tf.device(VARIABLE_DEVICE):
         embedding, raw = (tf.concat([getattr(m, name) for m in models], 0) for name in ("embedding", "raw"))
         logits = {c: tf.concat([m.logits[c] for m in models], 0) for c in models[0].logits}
         labels = {c: tf.concat([part[c] for part in label_slices], 0) for c in label_slices[0]}
-        loss, scalars = _loss(embedding, raw, logits, labels, losses)
+        total, scalars = build_loss(Outputs(embedding, raw, logits, [m.raw for m in models]), labels, None)
+        variables = trainable_variables(trainable_scopes)
         # Colocated: each tower's backward pass runs where its forward pass ran.
-        gradients = tf.gradients(loss, variables, colocate_gradients_with_ops=True)
-        return loss, scalars, average_gradients([gradients], variables)
+        gradients = tf.gradients(total.total, variables, colocate_gradients_with_ops=True)
+        return [total], total.total, scalars, average_gradients([gradients], variables)
 
 
-def _loss(embedding, raw, logits, labels, losses):
-    loss, scalars = total_loss(losses, embedding, logits, labels)
-    statistics = embedding_statistics(embedding, labels[losses[0]["label"]], raw)
-    return loss, dict(scalars, **statistics)
+def _loss(losses, columns, weighting, outputs, labels, shares):
+    total = total_loss(losses, outputs, labels, columns, weighting, shares)
+    statistics = embedding_statistics(outputs.embedding, labels[losses[0]["label"]], outputs.raw)
+    return total, dict(total.scalars, **statistics)

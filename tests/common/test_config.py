@@ -74,9 +74,9 @@ def test_file_over_defaults_and_flags_over_file(yaml_file):
     expected = dataclasses.asdict(Config())
     expected["training"].update(steps=8)
     expected["training"]["schedule"].update(name="cosine", learning_rate=0.001)
-    expected["losses"] = [{"name": "softmax", "weight": 0.5, "label": "label", "options": {}},
-                          {"name": "triplet_batch_hard", "weight": 3.0, "label": "label",
-                           "options": {"margin": 0.2, "soft": True}}]
+    loss = expected["losses"][0]
+    expected["losses"] = [dict(loss, weight=0.5), dict(loss, name="triplet_batch_hard", weight=3.0,
+                                                       options={"margin": 0.2, "soft": True})]
     expected["cfa"]["levels"] = [{"k": [5, 10], "weights": [0.5, 1.0], "alpha": 0.95, "cells": 1},
                                  {"k": [30], "weights": [], "alpha": 0.5, "cells": 1}]
     assert configuration.to_plain(config) == expected

@@ -9,25 +9,77 @@ from slim_retrieval.common.tensorflow import tf
 def run_loss():
     sessions = {}
 
-    def run(function, values, labels, dtype=np.float32, **options):
-        """Return (loss, {name: number}, gradient of the loss by `values`), built with an unknown batch size."""
-        key = (function, dtype, tuple(sorted(options.items())))
+    def run(function, values, labels, dtype=np.float32, variables=None, **options):
+        """Return (loss, {name: number}, gradient of the loss by `values`), built with an unknown batch size.
+
+        `variables` are the values of the loss's own variables; their gradients are then the fourth value, as a dict.
+        """
+        width = np.shape(values)[1]
+        key = (function, dtype, width, tuple(sorted(options.items(), key=lambda pair: pair[0])))
         if key not in sessions:  # one graph per loss and options: building them is what takes the time
-            sessions[key] = _build(function, dtype, options)
-        session, (fed, fed_labels), fetches = sessions[key]
-        return session.run(fetches, {fed: np.asarray(values, dtype), fed_labels: np.asarray(labels, np.int32)})
+            sessions[key] = _build(function, dtype, width, options)
+        session, (fed, fed_labels), fetches, own = sessions[key]
+        assert sorted(own) == sorted(variables or {})
+        for name, value in (variables or {}).items():
+            own[name].load(np.asarray(value), session)
+        found = session.run(fetches, {fed: np.asarray(values, dtype), fed_labels: np.asarray(labels, np.int32)})
+        return found if variables else found[:3]
     yield run
-    for session, _, _ in sessions.values():
+    for session, _, _, _ in sessions.values():
         session.close()
 
 
-def _build(function, dtype, options):
+def _build(function, dtype, width, options):
     with tf.Graph().as_default() as graph:
-        fed, fed_labels = tf.placeholder(dtype, [None, None]), tf.placeholder(tf.int32, [None])
+        fed, fed_labels = tf.placeholder(dtype, [None, width]), tf.placeholder(tf.int32, [None])
         loss, scalars = function(fed, fed_labels, **options)
         assert loss.shape.as_list() == [] and all(s.shape.as_list() == [] for s in scalars.values())
+        own = {v.op.name: v for v in tf.trainable_variables()}
+        gradients = dict(zip(sorted(own), tf.gradients(loss, [own[name] for name in sorted(own)])))
         gradient, = tf.gradients(loss, fed)
-    return tf.Session(graph=graph), (fed, fed_labels), [loss, scalars, gradient]
+        gradients = {name: tf.convert_to_tensor(value) for name, value in gradients.items()}
+        session = tf.Session(graph=graph)
+        session.run(tf.global_variables_initializer())
+    return session, (fed, fed_labels), [loss, scalars, gradient, gradients], own
+
+
+@pytest.fixture
+def equals_loops(run_loss, random_batch, central_differences):
+    def check(function, loop, seeds=(0, 1, 2), **options):
+        """Assert that a loss is what `loop(rows, labels)` says, and its gradient the loop's by differences."""
+        for seed in seeds:
+            rows, labels = random_batch(seed)
+            loss, _, gradient = run_loss(function, rows, labels, dtype=np.float64, **options)
+            assert loss == pytest.approx(loop(rows, labels), rel=1e-6) and abs(loss) > 1e-6
+        expected = central_differences(lambda x: loop(x, labels), rows)
+        assert np.abs(expected).max() > 1e-3
+        np.testing.assert_allclose(gradient, expected, atol=1e-6 * max(1, np.abs(expected).max()))
+    return check
+
+
+@pytest.fixture
+def equals_loops_with_vectors(run_loss, random_batch, central_differences):
+    def check(function, loop, name, shape, seeds=(0, 1, 2), **options):
+        """As `equals_loops`, for a loss with a variable: `loop(rows, labels, vectors)`; both gradients are compared."""
+        for seed in seeds:
+            rows, labels = random_batch(seed)
+            vectors = np.random.RandomState(seed + 100).randn(*shape)
+            loss, _, gradient, others = run_loss(function, rows, labels, dtype=np.float64, variables={name: vectors},
+                                                 num_classes=shape[0], **options)
+            assert loss == pytest.approx(loop(rows, labels, vectors), rel=1e-6)
+        for found, expected in ((gradient, central_differences(lambda x: loop(x, labels, vectors), rows)),
+                                (others[name], central_differences(lambda w: loop(rows, labels, w), vectors))):
+            assert np.abs(expected).max() > 1e-3
+            np.testing.assert_allclose(found, expected, atol=1e-6 * max(1, np.abs(expected).max()))
+    return check
+
+
+@pytest.fixture
+def unit():
+    def unit(vectors):
+        """Return vectors over their length, with the epsilon of class_vectors.py."""
+        return vectors / np.sqrt(np.sum(np.square(vectors), -1, keepdims=True) + 1e-6)
+    return unit
 
 
 @pytest.fixture
