@@ -25,8 +25,8 @@ class CFA:
 
     With no level given, CFA chooses by itself and `report_["chosen"]` says what and why (cfa_automatic.py). It then
     takes away what all features have in common (centring.py), diffuses node signatures (signatures.py) and features
-    side by side, at many scales at once, and adds the feature itself again, so that what the graph cannot tell is still
-    told by the feature:
+    side by side over the sum of many graphs, A = sum_k A_k / k, more gently where neighbours do not come to agree, and
+    adds the feature itself again, so that what the graph cannot tell is still told by the feature:
 
         gallery_ = normalise([Y_signature | 0.4 (Y_feature + residual x)]),   both Y normalised by row
 
@@ -102,7 +102,7 @@ class CFA:
                 raise InputError("edge features have {} rows and the gallery has {}; they must match row by row".format(
                     len(edge_features), n))
             self.edge_mean_, self.source_ = self._centred(features.check_features(edge_features, "edge"))
-        self.side_, self.levels_, self.scales_, self.report_ = side, [], [], {"levels": []}
+        self.side_, self.levels_, self.systems_, self.report_ = side, [], [], {"levels": []}
         widest = needed_neighbors(levels, n) if self.graph_from == "original" else max(levels[0]["k"])
         if self.edge_mean_ is not None:
             neighbors = centring.neighbors_of(neighbors, self.source_)
@@ -122,16 +122,30 @@ class CFA:
             self.signatures_ = signatures.signatures(source, neighbors[0], neighbors[1], self.seed)
             current, self.parts_ = cfa_automatic.nodes(self.signatures_, self.original_)
             settings["tolerance"] = max(self.tolerance, cfa_automatic.TOLERANCE)
-            self.report_["chosen"] = cfa_automatic.reasons(levels, len(current), self.residual, self.mean_)
+            self._run_automatic(levels[0], current, source, neighbors, settings)
+            return
         for level in levels:
             if self.levels_ and self.graph_from == "previous":
                 neighbors, source = knn.neighbors(current, max(level["k"])), current
-            current, scales, report = solve_level(level, current, source, neighbors, self.parts_, settings, self.side_)
+            current, systems, report = solve_level(level, current, source, neighbors, self.parts_, settings, self.side_)
             self.levels_.append(current)
-            self.scales_.append(scales)
+            self.systems_.append(systems)
             self.report_["levels"].append(report)
-        self.gallery_ = current if self.signatures_ is None else cfa_automatic.combine(
-            current, self.original_, self.parts_, self.residual)
+        self.gallery_ = current
+
+    def _run_automatic(self, level, nodes, source, neighbors, settings):
+        """Solve one level for signatures and features, gently where neighbours did not agree after the first try."""
+        agreed = []
+        for strength in cfa_automatic.STRENGTHS:
+            level = dict(level, alpha=strength[0])
+            output, systems, report = solve_level(level, nodes, source, neighbors, self.parts_, settings, self.side_,
+                                                  decay=strength[1])
+            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output[:, self.parts_[0]]))
+            if agreed[-1] >= cfa_automatic.AGREEING:
+                break
+        self.levels_, self.systems_, self.report_["levels"] = [output], [systems], [report]
+        self.report_["chosen"] = cfa_automatic.reasons(level, strength, agreed, self.residual, self.mean_)
+        self.gallery_ = cfa_automatic.combine(output, self.original_, self.parts_, self.residual)
 
     def transform(self, queries, edge_features=None):
         """Return the queries as the gallery's rows are, a new float32 [q, d']; the input is not changed.
@@ -152,7 +166,8 @@ class CFA:
             return queries
         near = queries if edge_features is None else features.check_features(edge_features, "query edge")
         features.check_same_width(near, self.source_, "query edge")
-        count = max([self.query_neighbors] + [scale["k"] for scales in self.scales_ for scale in scales])
+        count = max([self.query_neighbors] + [graph["k"] for systems in self.systems_ for system in systems
+                                              for graph in system["graphs"]])
         ids, similarities = knn.search(centring.apply(near, self.edge_mean_), self.source_,
                                        min(count, len(self.source_)))
         original = current = centring.apply(queries, self.mean_)
@@ -169,7 +184,7 @@ class CFA:
         """Return the queries after level `number`."""
         if (self.queries == "appended" or self.queries == "auto" and not self.levels) and (
                 number == 0 or self.graph_from == "original"):
-            return cfa_queries.appended(current, output, ids, similarities, self.scales_[number], self.parts_,
+            return cfa_queries.appended(current, output, ids, similarities, self.systems_[number], self.parts_,
                                         self.report_["levels"][number]["alpha"], self.gamma)
         few = slice(0, self.query_neighbors)
         return cfa_queries.augmented(current, output, ids[:, few], affinity.weights(similarities[:, few], self.gamma),

@@ -1,10 +1,12 @@
 """What CFA does when no levels are given: settings that need no labels, and the reasons for them.
 
 One number of neighbours suits no two galleries: the best runs from 3 where classes have ten images to 50 and more where
-they have hundreds, and nothing in the graph says which classes a user means. So nothing is bet on one: the solutions
-of many scales are averaged, which costs about as much as the largest alone and comes within a point of the best
-single one. Diffused are node signatures (signatures.py) and, beside them, features: a signature knows the neighbourhood
-only, a feature also what lies beyond it. See docs/study.md for the measurements.
+they have hundreds, and nothing in the graph says which classes a user means. So nothing is bet on one: the graphs of
+many scales are added, each divided by its k so that all weigh the same. The nearest of mutual neighbours are in all of
+them, the others in the larger ones only. That is a single system, and as good as the average of many. Where an image's
+neighbours have not become alike by it, the graph tells little, and a gentler one is solved in its place. Diffused are
+node signatures (signatures.py) and, beside them, features: a signature knows the neighbourhood only, a feature also
+what lies beyond it. See docs/study.md for the measurements.
 """
 import numpy as np
 
@@ -12,7 +14,9 @@ from slim_retrieval.graph import features
 
 SCALES = [3, 5, 8, 12, 20, 30, 50]
 SMALLEST_LARGEST = 12  # the largest scale is never cut below this
-ALPHA = 0.98
+STRENGTHS = [(0.98, 1), (0.95, 2)]  # (alpha, exponent of k), the gentler one where neighbours do not agree
+AGREEING = 0.9    # mean agreement of neighbours from which on the graph is trusted
+SAMPLE = 1000     # images whose neighbours are looked at
 TOLERANCE = 2e-2  # of the solver: rankings do not change below
 FEATURE = 0.4     # weight of the features' part beside the signatures' part of weight 1
 AGREEMENT = 5     # a query's nearest images whose signatures are compared
@@ -31,7 +35,30 @@ def scales(n):
 
 def levels(n):
     """Return the levels, as CFA takes them, for n images."""
-    return [{"k": scales(n), "alpha": ALPHA}]
+    return [{"k": scales(n), "alpha": STRENGTHS[0][0]}]
+
+
+def agreement(ids, diffused):
+    """Return for each row of ids how alike its images have become, float [m]: 1 when they all went the same way.
+
+    The mean inner product of the first one's diffused signature and the next ones'.
+
+    Args:
+      ids: int [m, K], images near each other, nearest first; pads count as the last image.
+      diffused: float32 [n, width], the signatures' part, rows L2-normalised.
+    """
+    result = np.ones(len(ids), np.float32)
+    if ids.shape[1] > 1:
+        for start, stop in features.blocks(len(ids), AGREEMENT * diffused.shape[1]):
+            near = diffused[ids[start:stop, :AGREEMENT]]
+            result[start:stop] = np.einsum("id,ijd->ij", near[:, 0], near[:, 1:]).mean(axis=1)
+    return result
+
+
+def gallery_agreement(ids, diffused):
+    """Return the mean agreement of the neighbours of up to SAMPLE images, evenly spread; ids: int [n, K]."""
+    rows = np.unique(np.linspace(0, len(ids) - 1, SAMPLE).astype(int))
+    return float(agreement(ids[rows], diffused).mean())
 
 
 def nodes(signatures, original):
@@ -64,28 +91,28 @@ def residual_of_queries(ids, diffused, residual):
 
     A query moves to where its nearest gallery images went. Where these went different ways, at most one is right
     for the query, and the query's own feature is the better guide: one match among images of other things is such a
-    case. The agreement is the mean inner product of the nearest image's diffused signature and the next ones'.
+    case.
 
     Args:
       ids: int [q, K], each query's gallery neighbours, nearest first.
       diffused: float32 [n, width], the signatures' part, rows L2-normalised.
       residual: weight where all agree.
     """
-    weights = np.full(len(ids), residual, np.float32)
-    if ids.shape[1] > 1:
-        for start, stop in features.blocks(len(ids), AGREEMENT * diffused.shape[1]):
-            near = diffused[ids[start:stop, :AGREEMENT]]
-            agreement = np.einsum("id,ijd->ij", near[:, 0], near[:, 1:]).mean(axis=1)
-            weights[start:stop] /= np.clip(agreement, 0.1, 1) ** DOUBT
-    return weights
+    return np.float32(residual) / np.clip(agreement(ids, diffused), 0.1, 1) ** DOUBT
 
 
-def reasons(chosen, n, residual, mean):
-    """Return what was chosen for n images and why: a dict of one sentence each, kept in the report."""
+def reasons(chosen, strength, agreed, residual, mean):
+    """Return what was chosen and why: a dict of one sentence each, kept in the report.
+
+    Args:
+      chosen: the level; strength: the (alpha, exponent) of STRENGTHS that was used last; agreed: list of the agreement
+        after each that was tried; residual, mean: see CFA.
+    """
     common = 0.0 if mean is None else float(np.linalg.norm(mean))
-    return {"neighbors": "scales {} averaged: all up to 0.75 sqrt({} images)".format(chosen[0]["k"], n),
-            "strength": "alpha {}: with many scales and the feature kept, .9 to .98 hardly differ".format(
-                chosen[0]["alpha"]),
+    return {"neighbors": "the graphs of k {} added, each divided by k^{}: all k up to 0.75 sqrt(images)".format(
+                chosen["k"], strength[1]),
+            "strength": "alpha {}: neighbours agree to {}, where {} is wanted".format(
+                strength[0], " and then ".join("{:.2f}".format(value) for value in agreed), AGREEING),
             "levels": "1: a graph built again from its own result repeats its errors",
             "cells": "1: the solver needs no cut",
             "residual": "{}: what the graph cannot tell, the feature still tells".format(residual),

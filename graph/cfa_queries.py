@@ -25,46 +25,52 @@ def augmented(queries, output, ids, weights, parts):
     return _normalise(moved, parts)
 
 
-def appended(queries, output, ids, similarities, scales, parts, alpha, gamma):
+def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
     """Return the rows that the queries would have as further nodes of the solved graph, float32 [q, d].
 
-    For each scale the query's edges are what they would be among mutual neighbours: its k nearest gallery images that
-    are at least as near to it as to their own k-th. With the gallery's solution held fixed, the equation of the
+    At each k the query's edges are what they would be among mutual neighbours: its k nearest gallery images that are at
+    least as near to it as to their own k-th. With the gallery's solution held fixed, the equation of the
     query's row, (I - alpha S) y = (1 - alpha) x, gives
 
         y_q = (1 - alpha) q + alpha sum_j S_qj y_j,   S_qj = a_qj / sqrt(d_q (d_j + a_qj))
 
-    Of the y_j of each scale only the lengths are kept, the direction is taken from the level's output. A query without
+    Of the y_j of each system only the lengths are kept, the direction is taken from the level's output. A query without
     an edge stays as it is. All the kinds of edges are treated as mutual ones, the strictest.
 
     Args:
       queries: float32 [q, d], rows L2-normalised.
       output: float32 [n, d], the level's output.
       ids, similarities: [q, K], the nearest gallery images of each query by original features, best first.
-      scales: list of dicts of a scale: k, weight, reach (float32 [n], similarity of the k-th neighbour), degree
-        (float32 [n], row sums of A), lengths (for each part float32 [n], norms of the solution's rows).
+      systems: list of dicts: graphs (list of dicts: k, share of its edges in A, reach: float32 [n], similarity of the
+        k-th neighbour), weight, degree (float32 [n], row sums of A), lengths (for each part float32 [n], norms of the
+        solution's rows).
       parts: column slices, each normalised by itself.
       alpha, gamma: of the level.
     """
     result = np.zeros(queries.shape, np.float32)
     for start in range(0, len(queries), ROWS):
         rows = slice(start, start + ROWS)
-        for scale in scales:
-            near = ids[rows, :scale["k"]]
-            shares = _shares(near, similarities[rows, :scale["k"]], scale, gamma)
-            for part, length in zip(parts, scale["lengths"]):
+        for system in systems:
+            near, shares = _shares(ids[rows], similarities[rows], system, gamma)
+            for part, length in zip(parts, system["lengths"]):
                 moved = query_expansion.weighted_sum(output[:, part], near, shares * length[near])
                 moved *= np.float32(alpha)
                 moved += np.float32(1 - alpha) * queries[rows, part]
-                result[rows, part] += np.float32(scale["weight"]) * features.normalise_rows(moved)
+                result[rows, part] += np.float32(system["weight"]) * features.normalise_rows(moved)
     return _normalise(result, parts)
 
 
-def _shares(ids, similarities, scale, gamma):
-    """Return S of each query and its neighbours at one scale, float32 [q, k]; 0 where there is no edge."""
-    edge = affinity.weights(similarities, gamma) * (similarities >= scale["reach"][ids])
+def _shares(ids, similarities, system, gamma):
+    """Return (ids, S) of each query and its neighbours in one system, [q, largest k]; S is 0 where there is no edge."""
+    widest = max(graph["k"] for graph in system["graphs"])
+    ids, similarities = ids[:, :widest], similarities[:, :widest]
+    total = np.zeros_like(similarities)
+    for graph in system["graphs"]:
+        near = slice(0, graph["k"])
+        total[:, near] += graph["share"] * (similarities[:, near] >= graph["reach"][ids[:, near]])
+    edge = affinity.weights(similarities, gamma) * total
     degree = edge.sum(axis=1, keepdims=True)
-    return edge / np.sqrt(np.maximum(degree * (scale["degree"][ids] + edge), np.finfo(np.float32).tiny))
+    return ids, edge / np.sqrt(np.maximum(degree * (system["degree"][ids] + edge), np.finfo(np.float32).tiny))
 
 
 def _normalise(rows, parts):

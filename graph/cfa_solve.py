@@ -1,4 +1,4 @@
-"""One level of CFA: the diffusion at each of its scales, and their sum."""
+"""One level of CFA: the diffusion over its scales."""
 import numpy as np
 from scipy import sparse
 
@@ -6,8 +6,8 @@ from slim_retrieval.graph import affinity, cells, diffusion, features, side_info
 from slim_retrieval.graph.edges import edges
 
 
-def solve_level(level, current, source, neighbors, parts, settings, side=None):
-    """Return (output of the level, its scales, its report).
+def solve_level(level, current, source, neighbors, parts, settings, side=None, decay=None):
+    """Return (output of the level, its systems, its report).
 
     Args:
       level: dict of k, weights, alpha, cells (cfa_levels.check_levels).
@@ -17,28 +17,39 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None):
       parts: list of column slices of `current`, each normalised by itself.
       settings: dict of gamma, edges, tolerance, max_iterations, seed.
       side: side_information.Side, or None.
+      decay: None: one system for each scale, whose normalised solutions are averaged by the weights. A number: one
+        graph and one system for all scales, A = sum_k A_k / k^decay.
 
     Returns:
       output: float32 [n, w], rows of each part L2-normalised.
-      scales: list of dicts, what cfa_queries.appended needs of each scale.
+      systems: list of dicts, what cfa_queries.appended needs of each system.
       report: dict of plain data.
     """
     cell = None if level["cells"] == 1 else cells.cells(current, level["cells"], settings["seed"])
-    total, solution, scales, reports = np.zeros(current.shape, np.float32), None, [], []
-    for k, weight in zip(level["k"], level["weights"]):
-        graph = _cut(edges(neighbors[0], neighbors[1], k, settings["edges"], features=source), cell)
-        informed, about = side_information.apply(graph, side, source)
-        weighted = affinity.affinity(informed, settings["gamma"])
-        solution, info = diffusion.solve(affinity.normalised(weighted), level["alpha"], current,
-                                         settings["tolerance"], settings["max_iterations"], out=solution)
-        lengths = _add_normalised(total, solution, weight, parts)
-        reports.append(dict(info, k=k, edges_per_node=round(weighted.nnz / len(current), 2),
-                            isolated_nodes=affinity.isolated(weighted), **({"side": about} if about else {})))
-        scales.append({"k": k, "weight": weight, "reach": neighbors[1][:, k - 1].copy(),
-                       "degree": np.asarray(weighted.sum(axis=1), np.float32).ravel(), "lengths": lengths})
-    for part in parts:
-        features.normalise_rows(total[:, part])
-    return total, scales, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
+    groups = [[k] for k in level["k"]] if decay is None else [level["k"]]
+    weights = level["weights"] if decay is None else [1.0]
+    total, systems, reports = None, [], []
+    for group, weight in zip(groups, weights):
+        matrix, graphs, about = 0, [], None
+        for k in group:
+            graph = _cut(edges(neighbors[0], neighbors[1], k, settings["edges"], features=source), cell)
+            informed, about = side_information.apply(graph, side, source)
+            share = np.float32(1 if decay is None else k ** -float(decay))
+            matrix = matrix + share * affinity.affinity(informed, settings["gamma"])
+            graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
+        solution, info = diffusion.solve(affinity.normalised(matrix), level["alpha"], current,
+                                         settings["tolerance"], settings["max_iterations"])
+        systems.append({"graphs": graphs, "weight": weight, "lengths": _normalise(solution, parts),
+                        "degree": np.asarray(matrix.sum(axis=1), np.float32).ravel()})
+        reports.append(dict(info, k=group[0] if decay is None else group,
+                            edges_per_node=round(matrix.nnz / len(current), 2),
+                            isolated_nodes=affinity.isolated(matrix), **({"side": about} if about else {})))
+        if len(groups) > 1:
+            solution *= np.float32(weight)
+        total = solution if total is None else np.add(total, solution, out=total)
+    if len(groups) > 1:
+        _normalise(total, parts)
+    return total, systems, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
 
 
 def _cut(graph, cell):
@@ -50,14 +61,11 @@ def _cut(graph, cell):
     return sparse.coo_matrix((pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=graph.shape).tocsr()
 
 
-def _add_normalised(total, solution, weight, parts):
-    """total += weight * normalise(solution) part by part; return the rows' lengths, a list of [n]; `solution` stays."""
-    lengths = [np.empty(len(total), np.float32) for _ in parts]
-    for start, stop in features.blocks(*total.shape):
-        for part, length in zip(parts, lengths):
-            rows = solution[start:stop, part]
-            norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-            length[start:stop] = norms
-            share = np.float32(weight) / np.maximum(norms, np.finfo(np.float32).tiny)
-            total[start:stop, part] += rows * share[:, None]
+def _normalise(rows, parts):
+    """L2-normalise each part of the rows in place; return the lengths that they had, a list of float32 [n]."""
+    lengths = []
+    for part in parts:
+        columns = rows[:, part]
+        lengths.append(np.sqrt(np.einsum("ij,ij->i", columns, columns)))
+        features.normalise_rows(columns)
     return lengths

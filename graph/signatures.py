@@ -7,7 +7,7 @@ Perspective", 2020: a row of indicators, spread twice over the nearest few.
 import numpy as np
 from scipy import sparse
 
-from slim_retrieval.graph import cells, features
+from slim_retrieval.graph import features, knn
 
 NEIGHBORS = 10  # members of the first neighbourhood, the node itself among them
 SPREAD = 3      # nearest ones, the node itself among them, over which a round averages
@@ -24,23 +24,23 @@ def signatures(gallery, ids, similarities, seed=0, width=None):
 
         A <- A + A^T,   a_i <- normalise(sum_{j in SPREAD nearest of i} s_ij^2 a_j)        (ROUNDS times)
 
-    A is sparse and n wide. Up to EXACT_NODES nodes it is returned as it is. Beyond, the columns of one cell of a
-    k-means of the gallery are added up: members of one cell are alike as neighbours, so little is lost, while a random
-    projection of the same width adds noise of 1 / sqrt(width) to every inner product, more than distant members of a
-    class have in common.
+    A is sparse and n wide. Up to EXACT_NODES nodes it is returned as it is. Beyond, the columns of the images nearest
+    to the same one of `width` random images are added up: these are alike as neighbours, so little is lost, while a
+    random projection of the same width adds noise of 1 / sqrt(width) to every inner product, more than distant members
+    of a class have in common. (k-means makes rounder cells, takes longer than all the rest, and gains nothing.)
 
     Args:
       gallery: float32 [n, d], rows L2-normalised; used for the cells.
       ids: int32 [n, K], each node's neighbours, nearest first, without itself; -1 pads.
       similarities: float32 [n, K].
-      seed: of the k-means.
+      seed: of the random images.
       width: columns; None: n up to EXACT_NODES, WIDTH beyond.
     """
     n = len(ids)
     codes = encode(ids, similarities)
     width = min(n, width or (n if n <= EXACT_NODES else WIDTH))
     if width < n:
-        codes = codes @ _members(cells.cells(gallery, width, seed), width)
+        codes = codes @ _members(_cells(gallery, width, seed), width)
     result = np.empty((n, width), np.float32)
     for start in range(0, n, ROWS):
         result[start:start + ROWS] = codes[start:start + ROWS].toarray()
@@ -77,6 +77,12 @@ def _rows(ids, values, count):
     kept = chosen >= 0
     indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
     return sparse.csr_matrix((weights[kept].astype(np.float32), chosen[kept], indptr), shape=(n, n))
+
+
+def _cells(gallery, width, seed):
+    """Return int [n]: which of `width` random rows is nearest to each row."""
+    centres = np.sort(np.random.RandomState(seed).permutation(len(gallery))[:width])
+    return knn.search(gallery, np.asarray(gallery[centres]), 1)[0][:, 0]
 
 
 def _members(cell, width):

@@ -53,22 +53,22 @@ def test_a_large_residual_is_plain_search_of_what_is_not_common(common):
     np.testing.assert_allclose(model.transform(queries) @ model.gallery_.T, asked @ plain.T, atol=0.01)
 
 
-def test_rows_are_signatures_and_features_diffused_side_by_side():
-    """Every scale solved by a dense inverse, each part normalised and summed, and the feature of weight 1 added."""
+def test_rows_are_signatures_and_features_diffused_side_by_side(monkeypatch):
+    """The graphs of four k added, each over its k, a dense inverse, and the feature of weight 1 added."""
     gallery, _ = classes(60, 6)
     ids, similarities = knn.neighbors(gallery, 12)
     starts = [signatures.signatures(gallery, ids, similarities).astype(np.float64), gallery.astype(np.float64)]
-    totals = [0, 0]
+    matrix = np.zeros((60, 60))
     for k in (3, 5, 8, 12):
-        matrix = np.zeros((60, 60))
         for i in range(60):
             for j in ids[i, :k]:
                 if i in ids[j, :k]:
-                    matrix[i, j] = max(0.0, float(gallery[i] @ gallery[j])) ** 3
-        scale = np.array([1 / np.sqrt(d) if d > 0 else 0 for d in matrix.sum(axis=1)])
-        inverse = np.linalg.inv(np.eye(60) - 0.98 * scale[:, None] * matrix * scale)
-        totals = [total + unit(inverse @ start) for total, start in zip(totals, starts)]
-    expected = unit(np.concatenate([unit(totals[0]), 0.4 * (unit(totals[1]) + gallery)], axis=1))
+                    matrix[i, j] += max(0.0, float(gallery[i] @ gallery[j])) ** 3 / k
+    scale = np.array([1 / np.sqrt(d) if d > 0 else 0 for d in matrix.sum(axis=1)])
+    inverse = np.linalg.inv(np.eye(60) - 0.98 * scale[:, None] * matrix * scale)
+    solved = [unit(inverse @ start) for start in starts]
+    monkeypatch.setattr(cfa_automatic, "AGREEING", 0.0)
+    expected = unit(np.concatenate([solved[0], 0.4 * (solved[1] + gallery)], axis=1))
     rows = cfa.CFA().fit(gallery, (ids, similarities)).gallery_
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(rows @ rows.T, expected @ expected.T, atol=0.03)  # the solver stops at a residual of .02
@@ -92,6 +92,23 @@ def test_a_graph_of_features_that_were_not_centred_is_built_anew():
     np.testing.assert_array_equal(cfa.CFA().fit(gallery, knn.neighbors(gallery, 12)).gallery_, expected)
     assert cfa.CFA(levels=[{"k": [5]}]).graph_features(gallery) is gallery
     np.testing.assert_allclose(source, centring.apply(gallery, gallery.mean(axis=0)), atol=1e-6)
+
+
+def test_agreement_by_hand():
+    """Row 0 finds itself twice and a row at 60 degrees: (1 + 1/2) / 2; row 1 finds orthogonal ones."""
+    diffused = np.float32([[1, 0, 0], [1, 0, 0], [0.5, np.sqrt(0.75), 0], [0, 0, 1]])
+    ids = np.array([[0, 1, 2], [3, 1, 0]])
+    np.testing.assert_allclose(cfa_automatic.agreement(ids, diffused), [0.75, 0], atol=1e-6)
+    np.testing.assert_allclose(cfa_automatic.gallery_agreement(ids, diffused), 0.375, atol=1e-6)
+
+
+def test_where_neighbours_do_not_agree_the_gentler_strength_is_solved(monkeypatch):
+    gallery, _ = classes()
+    for wanted, strength in ((0.0, "alpha 0.98"), (1.1, "alpha 0.95")):
+        monkeypatch.setattr(cfa_automatic, "AGREEING", wanted)
+        model = cfa.CFA().fit(gallery)
+        assert strength in model.report_["chosen"]["strength"]
+        assert model.report_["levels"][0]["alpha"] == float(strength[6:]) and len(model.levels_) == 1
 
 
 def test_a_query_whose_nearest_images_disagree_keeps_more_of_itself():

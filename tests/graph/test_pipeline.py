@@ -38,7 +38,7 @@ def test_cfa_equals_the_estimator_and_its_graph_is_stored(tmp_path):
     np.testing.assert_array_equal(ranks, np.argsort(-(moved @ model.gallery_.T), axis=1)[:, :7])
     assert set(record["stage_seconds"]) == {"graph", "fit", "transform", "search"}
     assert record["seconds"] == pytest.approx(sum(record["stage_seconds"].values()))
-    assert record["parameters"]["edges"] == "knn" and record["report"]["levels"][0]["scales"][0]["k"] == 3
+    assert record["parameters"]["edges"] == "knn" and record["report"]["levels"][0]["scales"][0]["k"] == [3, 5, 8, 12]
     assert (tmp_path / "graph" / ("knn-" + gallery.key) / "meta.json").exists()
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from slim_retrieval.graph import cells, knn, signatures
+from slim_retrieval.graph import knn, signatures
 
 
 def rows_of(n, d, seed):
@@ -39,10 +39,13 @@ def test_fewer_neighbours_than_wanted_and_pads():
     np.testing.assert_allclose(signatures.signatures(gallery, ids, similarities), slow(ids, similarities), atol=1e-5)
 
 
-def test_narrow_signatures_add_up_the_columns_of_a_cell():
+def test_narrow_signatures_add_up_the_columns_of_images_near_the_same_one():
     gallery = rows_of(50, 4, 2)
     ids, similarities = knn.neighbors(gallery, 12)
-    cell, full = cells.cells(gallery, 8, 3), slow(ids, similarities)
+    centres = np.sort(np.random.RandomState(3).permutation(50)[:8])
+    cell = np.array([np.argmax([row @ gallery[c] for c in centres]) for row in gallery])
+    assert list(cell[centres]) == list(range(8))
+    full = slow(ids, similarities)
     expected = np.stack([full[:, cell == c].sum(axis=1) for c in range(8)], axis=1)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     result = signatures.signatures(gallery, ids, similarities, seed=3, width=8)
