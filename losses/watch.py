@@ -5,6 +5,9 @@ from slim_retrieval.losses import distances, masks
 # Unit vectors in general position are about 1.41 apart; at 0.05 all similarities lie above 0.998.
 COLLAPSED_BELOW = 0.05
 
+# The scalars of a loss that say which share of its triplets, pairs or anchors still costs anything.
+ACTIVE = ("active_triplets", "active_pairs", "active_anchors", "active_negatives")
+
 
 def embedding_statistics(embeddings, labels, before_normalization=None):
     """Return scalars to watch; no gradient flows through them.
@@ -34,6 +37,21 @@ def embedding_statistics(embeddings, labels, before_normalization=None):
             masks.masked_row_max(pair_distances, positives), tf.reduce_any(positives, axis=1)),
         "embedding/hardest_negative": masks.masked_mean(
             masks.masked_row_min(pair_distances, negatives), tf.reduce_any(negatives, axis=1))}
+
+
+def summary(values):
+    """Return {short name: text} for a line of the log: what is still active, how long and how spread embeddings are.
+
+    Args:
+      values: {name: number}, the scalars of training. A loss without a share of active triplets or pairs shows none.
+    """
+    found = {name.rsplit("/", 1)[0]: value for name, value in sorted(values.items())
+             if name.rsplit("/", 1)[-1] in ACTIVE}
+    shown = {"active" if len(found) == 1 else "active_" + name: "{:.0%}".format(value) for name, value in found.items()}
+    shown["norm"] = "{:.3g}".format(values["embedding/mean_norm"])
+    shown["apart"] = "{:.3f}+-{:.3f}".format(values["embedding/mean_pair_distance"],
+                                             values["embedding/std_pair_distance"])
+    return shown
 
 
 def describe_collapse(values, batch_size):

@@ -14,6 +14,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import training_batches
+from slim_retrieval.losses import watch
 from slim_retrieval.training import checkpoints, schedules
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.optimizers import build_optimizer
@@ -109,7 +110,7 @@ def _step(session, saver, fetches, run, training, first_step, loader):
     writer = tf.summary.FileWriter(os.path.join(run, "logs"))
     bar = progress(total=last, initial=first_step, what="training", unit="step")
     with _sigterm() as terminated, contextlib.closing(writer), contextlib.closing(bar):
-        since, clock = first_step, time.time()
+        since, clock, collapse = first_step, time.time(), ""
         for step in range(first_step + 1, last + 1):
             logging_step = step % training["log_every_steps"] == 0 or step == last
             wanted = {"train": fetches["train"], "loss": fetches["loss"]}
@@ -123,8 +124,10 @@ def _step(session, saver, fetches, run, training, first_step, loader):
                 scalars = dict(values["scalars"], loss=values["loss"],
                                steps_per_second=(step - since) / max(time.time() - clock, 1e-9))
                 _write_events(writer, step, scalars)
-                bar.set_postfix(loss="{:.4f}".format(values["loss"]),
-                                rate="{:.3g}".format(scalars["learning_rate"]), refresh=False)
+                bar.set_postfix(dict({"loss": "{:.4f}".format(values["loss"]),
+                                      "rate": "{:.3g}".format(scalars["learning_rate"])}, **watch.summary(scalars)),
+                                refresh=False)
+                collapse = _warn_of_collapse(scalars, training, step, collapse)
                 since, clock = step, time.time()
             bar.update(1)
             if step % training["save_every_steps"] == 0 or step == last or terminated:
@@ -134,6 +137,14 @@ def _step(session, saver, fetches, run, training, first_step, loader):
                 raise SystemExit(0)
     log.info("trained to step %d, loss %.4f: %s", last, values["loss"], path)
     return path
+
+
+def _warn_of_collapse(scalars, training, step, before):
+    """Return the line that says that embeddings have collapsed, or ''; log it when it was '' before."""
+    line = watch.describe_collapse(scalars, training["classes_per_batch"] * training["images_per_class"])
+    if line and not before:
+        log.warning("step %d: %s", step, line)
+    return line
 
 
 def _run(session, wanted, loader):

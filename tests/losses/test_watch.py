@@ -55,3 +55,11 @@ def test_collapse_is_told_from_health(random_batch):
     line = watch.describe_collapse(evaluate(near, labels), batch_size=12)
     assert "collapsed" in line and "below 0.05" in line and "\n" not in line
     assert watch.describe_collapse(evaluate(rows[:1], labels[:1]), batch_size=1) == ""
+
+
+def test_summary_for_the_log():
+    values = {"embedding/mean_norm": 3.14159, "embedding/mean_pair_distance": 1.2, "embedding/std_pair_distance": 0.25}
+    assert watch.summary(values) == {"norm": "3.14", "apart": "1.200+-0.250"}
+    assert watch.summary(dict(values, **{"triplet/active_triplets": 0.237}))["active"] == "24%"
+    both = watch.summary(dict(values, **{"a/active_pairs": 1.0, "b/active_anchors": 0.5, "b/hardest_positive": 0.9}))
+    assert (both["active_a"], both["active_b"]) == ("100%", "50%") and "active" not in both

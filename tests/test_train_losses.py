@@ -1,0 +1,102 @@
+"""Training end to end with several losses: tags, missing labels, learned weights, the mixture's config, collapse."""
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from slim_retrieval.commands import train_multi_gpu
+from slim_retrieval.common.tensorflow import tf
+
+CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
+SMALL = ["--model.network", "small_cnn", "--model.depth_multiplier", "0.125", "--model.image_size", "12",
+         "--model.embedding_size", "0", "--data.crop_padding", "1"]
+
+
+@pytest.fixture()
+def photos(tmp_path, monkeypatch):
+    """A CSV of 24 images, six classes in two categories; every third has no colour, some have two tags or none."""
+    random = np.random.RandomState(0)
+    with open(str(tmp_path / "train.csv"), "w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "label", "category", "colour", "tags"])
+        for i in range(24):
+            pixels = (random.randint(0, 100, (12, 12, 3)) + 25 * (i % 6)).astype(np.uint8)
+            Image.fromarray(pixels).save(str(tmp_path / "{}.png".format(i)))
+            rows.writerow(["{}.png".format(i), "item{}".format(i % 6), ["shoe", "coat"][i % 2],
+                           ["", "red", "blue"][i % 3], ["", "new", "new|warm", "warm"][i % 4]])
+    monkeypatch.chdir(str(tmp_path))
+    return tmp_path
+
+
+def events(run):
+    """Return {tag: [values]} of a run's TensorBoard events."""
+    found = {}
+    for name in os.listdir("runs/{}/logs".format(run)):
+        for event in tf.train.summary_iterator("runs/{}/logs/{}".format(run, name)):
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append(value.simple_value)
+    return found
+
+
+def multi_task(method):
+    return {
+        "data": {"path": ".", "reader": "csv", "train": {"source": "train.csv"}},
+        "model": {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12},
+        "losses": [{"name": "proxy_anchor", "memory": 0}, {"name": "softmax", "label": "colour", "weight": 0.5},
+                   {"name": "sigmoid", "label": "tags"},
+                   {"name": "triplet", "miner": "distance_weighted", "memory": 16, "memory_start": 2}],
+        "weighting": {"name": method},
+        "training": {"steps": 6, "classes_per_batch": 4, "images_per_class": 2, "log_every_steps": 1, "num_clones": 2,
+                     "save_every_steps": 3, "schedule": {"learning_rate": 0.01}}}
+
+
+@pytest.mark.parametrize("method", ["fixed", "gradnorm"])
+def test_tasks_share_a_trunk_with_curves_of_their_own_and_resume_exactly(photos, method):
+    (photos / "tasks.yaml").write_text(yaml.safe_dump(multi_task(method)))
+    train_multi_gpu.main(["--config", "tasks.yaml"])
+    curves = events("tasks")
+    for key in ("proxy_anchor", "softmax", "sigmoid", "triplet"):
+        assert len(curves["loss/" + key]) == 6 and np.isfinite(curves["loss/" + key]).all()
+        assert (curves["weight/" + key][-1] == {"softmax": 0.5}.get(key, 1.0)) == (method == "fixed")
+    assert {"softmax/accuracy", "sigmoid/recall", "triplet/active_triplets", "proxy_anchor/accuracy"} <= set(curves)
+    reader = tf.train.NewCheckpointReader("runs/tasks/checkpoints/model.ckpt-6")
+    whole = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    assert whole["logits/colour/weights"].shape[1] == 2 and whole["logits/tags/weights"].shape[1] == 2
+    assert whole["losses/proxy_anchor/proxies"].shape[0] == 6 and (whole["losses/triplet/memory_labels"] >= 0).all()
+    assert json.load(open("runs/tasks/checkpoints/model.json"))["classes"]["colour"] == ["blue", "red"]
+
+    train_multi_gpu.main(["--config", "tasks.yaml", "--run.name", "half", "--training.steps", "3"])
+    train_multi_gpu.main(["--config", "tasks.yaml", "--run.name", "half"])
+    reader = tf.train.NewCheckpointReader("runs/half/checkpoints/model.ckpt-6")
+    for name, value in whole.items():
+        np.testing.assert_array_equal(reader.get_tensor(name), value, err_msg=name)
+
+
+def test_the_mixtures_configuration(photos):
+    config = os.path.join(CONFIGS, "triplet_softmax.yaml")
+    with open(config) as stream:
+        assert yaml.safe_load(stream)["losses"] == [
+            {"name": "triplet_softmax", "category": "category", "options": {"omega": 0.7, "margin": 0.2}}]
+    train_multi_gpu.main(["--config", config, "--data.path", ".", "--run.name", "mix", "--training.steps", "3",
+                          "--training.classes_per_batch", "6", "--training.images_per_class", "2",
+                          "--training.log_every_steps", "1", "--model.ignore_missing_vars", "false"] + SMALL)
+    curves = events("mix")
+    assert curves["triplet_softmax/triplets"] == [12, 12, 12]  # six pairs, both ways, each with one negative
+    np.testing.assert_allclose(curves["loss/total"], 0.7 * np.array(curves["triplet_softmax/triplet"])
+                               + 0.3 * np.array(curves["triplet_softmax/cross_entropy"]), rtol=1e-5)
+
+
+def test_collapse_is_said_once(photos, capfd):
+    config = multi_task("fixed")
+    # Images of one colour: whatever the weights, all embeddings coincide.
+    for i in range(24):
+        Image.fromarray(np.full((12, 12, 3), 90, np.uint8)).save("{}.png".format(i))
+    config["losses"] = [{"name": "triplet_batch_hard"}]
+    (photos / "flat.yaml").write_text(yaml.safe_dump(config))
+    train_multi_gpu.main(["--config", "flat.yaml"])
+    errors = capfd.readouterr().err
+    assert errors.count("embeddings have collapsed") == 1 and "step 1: embeddings have collapsed" in errors
