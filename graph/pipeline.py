@@ -103,8 +103,8 @@ def _graph(estimator, source, config, folder, stages, stage):
 def _record(name, section, seed, read, ranks, stages, estimator):
     query, gallery, teacher = read
     hashes = {"query": query.features_hash, "gallery": gallery.features_hash}
-    if teacher is not None:
-        hashes["learned_from"] = teacher.features_hash
+    if teacher is not None and teacher.labels is not None:  # else it is the gallery
+        hashes["train"] = teacher.features_hash
     return {"method": name, "parameters": methods.parameters(estimator, section), "seed": seed, "k": ranks.shape[1],
             "num_queries": len(query.features), "num_gallery": len(gallery.features),
             "features_hash": hashes,
