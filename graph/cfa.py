@@ -46,7 +46,7 @@ class CFA:
         are normalised, so the scale hardly matters (exact ones changed mAP by .002).
       query_neighbors: neighbours of augmented queries.
       tolerance, max_iterations: of the solver, see diffusion.solve.
-      seed: of the k-means cells.
+      seed: of the k-means cells; automatic: of the random images of the signatures.
 
     Attributes (after fit):
       gallery_: float32 [n, d'], rows L2-normalised: the last level's output; d' = d, automatic: d' = width + d.

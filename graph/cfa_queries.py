@@ -20,9 +20,9 @@ def augmented(queries, output, ids, weights, parts):
       ids: int [q, k], the neighbours; weights: float32 [q, k].
       parts: column slices, each treated by itself.
     """
-    moved = _normalise(query_expansion.weighted_sum(output, ids, weights), parts)
+    moved = features.normalise_parts(query_expansion.weighted_sum(output, ids, weights), parts)
     moved += queries
-    return _normalise(moved, parts)
+    return features.normalise_parts(moved, parts)
 
 
 def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
@@ -57,7 +57,7 @@ def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
                 moved *= np.float32(alpha)
                 moved += np.float32(1 - alpha) * queries[rows, part]
                 result[rows, part] += np.float32(system["weight"]) * features.normalise_rows(moved)
-    return _normalise(result, parts)
+    return features.normalise_parts(result, parts)
 
 
 def _shares(ids, similarities, system, gamma):
@@ -71,10 +71,3 @@ def _shares(ids, similarities, system, gamma):
     edge = affinity.weights(similarities, gamma) * total
     degree = edge.sum(axis=1, keepdims=True)
     return ids, edge / np.sqrt(np.maximum(degree * (system["degree"][ids] + edge), np.finfo(np.float32).tiny))
-
-
-def _normalise(rows, parts):
-    """L2-normalise each part of the rows in place; return them."""
-    for part in parts:
-        features.normalise_rows(rows[:, part])
-    return rows

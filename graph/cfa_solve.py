@@ -39,8 +39,9 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
             graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
         solution, info = diffusion.solve(affinity.normalised(matrix), level["alpha"], current,
                                          settings["tolerance"], settings["max_iterations"])
-        systems.append({"graphs": graphs, "weight": weight, "lengths": _normalise(solution, parts),
+        systems.append({"graphs": graphs, "weight": weight, "lengths": _lengths(solution, parts),
                         "degree": np.asarray(matrix.sum(axis=1), np.float32).ravel()})
+        features.normalise_parts(solution, parts)
         reports.append(dict(info, k=group[0] if decay is None else group,
                             edges_per_node=round(matrix.nnz / len(current), 2),
                             isolated_nodes=affinity.isolated(matrix), **({"side": about} if about else {})))
@@ -48,7 +49,7 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
             solution *= np.float32(weight)
         total = solution if total is None else np.add(total, solution, out=total)
     if len(groups) > 1:
-        _normalise(total, parts)
+        features.normalise_parts(total, parts)
     return total, systems, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
 
 
@@ -61,11 +62,6 @@ def _cut(graph, cell):
     return sparse.coo_matrix((pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=graph.shape).tocsr()
 
 
-def _normalise(rows, parts):
-    """L2-normalise each part of the rows in place; return the lengths that they had, a list of float32 [n]."""
-    lengths = []
-    for part in parts:
-        columns = rows[:, part]
-        lengths.append(np.sqrt(np.einsum("ij,ij->i", columns, columns)))
-        features.normalise_rows(columns)
-    return lengths
+def _lengths(rows, parts):
+    """Return the lengths of each part of the rows, a list of float32 [n]."""
+    return [np.sqrt(np.einsum("ij,ij->i", rows[:, part], rows[:, part])) for part in parts]

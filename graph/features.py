@@ -61,6 +61,13 @@ def normalise_rows(array):
     return array
 
 
+def normalise_parts(array, parts):
+    """L2-normalise each part of the rows, a slice of columns, by itself and in place; return the array."""
+    for part in parts:
+        normalise_rows(array[:, part])
+    return array
+
+
 def blocks(rows, columns):
     """Return [(start, stop), ...] over `rows`, each a few million values wide, so that a memory map streams."""
     size = max(1, BLOCK_VALUES // columns)
