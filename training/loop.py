@@ -15,10 +15,10 @@ from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import training_batches
 from slim_retrieval.losses import watch
-from slim_retrieval.training import checkpoints, schedules
+from slim_retrieval.training import checkpoints
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
-from slim_retrieval.training.optimizers import build_optimizer
-from slim_retrieval.training.towers import add_weight_decay, build_towers, decayed_variables
+from slim_retrieval.training.towers import build_towers
+from slim_retrieval.training.update import build_update
 
 log = logging.getLogger(__name__)
 
@@ -70,23 +70,8 @@ def _build(options, loader, columns, devices, first_step):
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags)
     with tf.device(VARIABLE_DEVICE):
-        global_step = tf.train.get_or_create_global_step()
-        rate = schedules.learning_rate(training["schedule"], global_step)
-        optimizer = build_optimizer(training["optimizer"], rate, training["momentum"])
-        gradients = add_weight_decay(towers.gradients, training["weight_decay"])
-        if training["clip_norm"]:
-            clipped, _ = tf.clip_by_global_norm([g for g, _ in gradients], training["clip_norm"])
-            gradients = list(zip(clipped, [v for _, v in gradients]))
-        # Update ops: without them batch norm's averages would stay where they started. Gradients: an update changes a
-        # variable in place, so all backward passes must have read it before the first one is applied (tf.gradients
-        # alone does not gate; without this barrier the same seed gives other weights each time).
-        with tf.control_dependencies(towers.update_ops + [g for g, _ in gradients]):
-            train_op = optimizer.apply_gradients(gradients, global_step=global_step)
-    variables = [v for _, v in gradients]
-    log.info("%d trainable variables; weight decay %g on %d of them (weights of convolutions and dense layers), "
-             "added once; %d batch-norm updates a step", len(variables), training["weight_decay"],
-             len(decayed_variables(variables)), len(towers.update_ops))
-    return {"train": train_op, "loss": towers.loss, "scalars": dict(towers.scalars, learning_rate=rate)}
+        train_op, watched = build_update(towers.gradients, towers.update_ops, training)
+    return {"train": train_op, "loss": towers.loss, "scalars": dict(towers.scalars, **watched)}
 
 
 def _start(session, saver, newest, model):
