@@ -15,9 +15,10 @@ _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 def decode(source, name=None):
     """Return an image as uint8 RGB [H, W, 3].
 
-    EXIF orientation is applied; transparency is laid on white; greyscale, palette and CMYK become RGB; 16-bit greyscale
-    is scaled to 8 bits (65535 to 255); of an animation the first frame is taken. Damaged files are never half-read:
-    Pillow's LOAD_TRUNCATED_IMAGES stays off.
+    EXIF orientation is applied; transparency is laid on white; greyscale, palette and CMYK become RGB; 16 bits become
+    8 (65535 is 255); of an animation the first frame is taken. A picture kept without loss has the same pixels in every
+    format; values of 16 bits that lie between two of 8 are rounded down in colours and to the nearest in greys. Damaged
+    files are never half-read: Pillow's LOAD_TRUNCATED_IMAGES stays off.
 
     Args:
       source: path, or the file's bytes.
@@ -82,6 +83,8 @@ def read_plain_file(path):
 
 
 def _upright(image):
+    if image.format == "TIFF":  # Pillow has turned it by now; versions before 10 leave the tag as it was
+        return image
     try:
         if image.getexif().get(_ORIENTATION, 1) == 1:
             return image
@@ -102,6 +105,8 @@ def _to_rgb(image):
 def _sixteen_to_eight(image):
     # Pillow's own conversion cuts everything above 255 to white. Its older versions open 16-bit PNGs as mode I.
     values = np.array(image)
+    if "transparency" in image.info:  # a PNG's one transparent value
+        values = np.where(values == image.info["transparency"], 65535, values)
     low, high = values.min(), values.max()
     if image.mode == "F" or low < 0 or high > 65535:
         raise ValueError("greyscale values from {} to {} have no fixed range; save it with 8 or 16 bits".format(

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -18,15 +20,43 @@ def _bytes(image, kind, **options):
     return stream.getvalue()
 
 
-def test_rgb_png_and_bmp_come_out_unchanged(tmp_path):
-    pixels = _rgb()
-    for kind in ["PNG", "BMP", "TIFF"]:
-        assert (images.decode(_bytes(Image.fromarray(pixels), kind)) == pixels).all()
+def _png16(values, transparent=None):
+    """Return a PNG of 16 bits a channel, which Pillow does not write: uint16 [H, W] or [H, W, 2 to 4]."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    channels = values.shape[2] if values.ndim == 3 else 1
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    extra = chunk(b"tRNS", struct.pack(">H", transparent)) if transparent is not None else b""
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) +
+            chunk(b"IEND", b""))
+
+
+def _in_each_format(pixels):
+    """Return {format: file} of one picture with few colours; opaque alpha in some."""
+    image = Image.fromarray(pixels)
+    few = image if pixels.ndim == 2 else image.convert("P", palette=Image.ADAPTIVE, colors=256)
+    with_alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    files = {kind: _bytes(image, kind) for kind in ("PNG", "BMP", "TIFF", "PPM")}
+    files.update(gif=_bytes(few, "GIF"), palette=_bytes(few, "PNG"), webp=_bytes(image, "WEBP", lossless=True),
+                 lzw=_bytes(image, "TIFF", compression="tiff_lzw"), alpha=_bytes(Image.fromarray(with_alpha), "PNG"),
+                 png16=_png16(pixels.astype(np.uint16) * 257), alpha16=_png16(with_alpha.astype(np.uint16) * 257))
+    if pixels.ndim == 2:
+        files["tiff16"] = _bytes(Image.fromarray(pixels.astype(np.uint16) * 257), "TIFF")
+    return files
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_picture_kept_without_loss_is_the_same_in_every_format(grey, tmp_path):
+    pixels = _rgb() // 51 * 51
+    pixels = pixels[:, :, 0] if grey else pixels
+    expected = np.dstack([pixels] * 3) if grey else pixels
+    for kind, content in _in_each_format(pixels).items():
+        decoded = images.decode(content)
+        assert decoded.dtype == np.uint8 and (decoded == expected).all(), kind
     path = tmp_path / "a.png"
     Image.fromarray(pixels).save(str(path))
-    decoded = images.decode(str(path))
-    assert decoded.dtype == np.uint8
-    assert (decoded == pixels).all()
+    assert (images.decode(str(path)) == expected).all()
 
 
 def test_jpeg_of_one_colour_comes_out_as_that_colour():
@@ -57,6 +87,8 @@ def test_sixteen_bit_greyscale_is_scaled_not_clipped():
     decoded = images.decode(_bytes(Image.fromarray(values), "PNG"))
     expected = np.round(values / 65535 * 255)
     assert (decoded == expected[:, :, None]).all()
+    colours = images.decode(_png16(np.dstack([values] * 3)))
+    assert (colours == (values // 256)[:, :, None]).all()
 
 
 def test_float_greyscale_has_no_range_and_is_refused():
@@ -76,6 +108,19 @@ def test_transparency_is_laid_on_white():
     assert np.abs(images.decode(_bytes(grey_alpha, "PNG")) - (weight * 40 + (1 - weight) * 255)).max() <= 1
 
 
+def test_transparency_is_the_same_in_every_format():
+    alpha = np.arange(24, dtype=np.uint8).reshape(4, 6, 1) * 11
+    pixels = np.dstack([_rgb(), alpha])
+    image = Image.fromarray(pixels)
+    weight = alpha / 255.0
+    expected = images.decode(_bytes(image, "PNG"))
+    assert np.abs(expected - (weight * pixels[:, :, :3] + (1 - weight) * 255)).max() <= 1
+    for content in [_bytes(image, "TIFF"), _bytes(image, "WEBP", lossless=True),
+                    _png16(pixels.astype(np.uint16) * 257)]:
+        assert (images.decode(content) == expected).all()
+    assert images.decode(_png16(np.array([[0, 1799, 514]], np.uint16), 1799))[0, :, 0].tolist() == [0, 255, 2]
+
+
 def test_palette_images_with_and_without_a_transparent_colour():
     palette = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
     palette.putpalette([255, 0, 0, 0, 0, 255] + [0] * 750)
@@ -83,9 +128,10 @@ def test_palette_images_with_and_without_a_transparent_colour():
     assert images.decode(_bytes(palette, "PNG", transparency=1)).tolist() == [[[255, 0, 0], [255, 255, 255]]]
 
 
-def test_of_an_animated_gif_the_first_frame_is_taken():
+@pytest.mark.parametrize("kind, options", [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+def test_of_an_animation_the_first_frame_is_taken(kind, options):
     frames = [Image.new("RGB", (5, 4), color) for color in ["red", "lime"]]
-    data = _bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    data = _bytes(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert (images.decode(data) == np.array([255, 0, 0])).all()
 
 
@@ -97,8 +143,9 @@ def test_exif_orientation_is_applied(orientation, upright):
     pixels = _rgb()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = images.decode(_bytes(Image.fromarray(pixels), "PNG", exif=exif.tobytes()))
-    assert (decoded == upright(pixels)).all()
+    for kind, options in [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]:
+        decoded = images.decode(_bytes(Image.fromarray(pixels), kind, exif=exif, **options))
+        assert (decoded == upright(pixels)).all(), kind
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -112,6 +159,14 @@ def test_a_truncated_jpeg_is_unreadable_and_named():
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     with pytest.raises(UnreadableImage, match="cannot read image cut.jpg: .*truncated"):
         images.decode(data[:len(data) // 2], "cut.jpg")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_a_file_without_its_end_is_unreadable_in_every_format(kind, share):
+    data = _bytes(Image.fromarray(_rgb(64, 64)).convert("P" if kind == "GIF" else "RGB"), kind)
+    with pytest.raises(UnreadableImage, match="cannot read image cut: "):
+        images.decode(data[:int(share * len(data))], "cut")
 
 
 @pytest.mark.parametrize("content, reason", [
