@@ -128,7 +128,11 @@ class TrainingConfig:
     schedule: ScheduleConfig = section(ScheduleConfig, "learning rate")
     log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
     save_every_steps: int = option(1000, "steps between checkpoints", minimum=1)
-    max_to_keep: int = option(3, "checkpoints kept", minimum=1)
+    max_to_keep: int = option(3, "newest checkpoints kept; 0: all", minimum=0)
+    keep_every_n_hours: float = option(0.0, "older checkpoints kept beside them: the first, and each one saved this "
+                                            "long after the last that was kept so; 0: none", minimum=0)
+    keep_every_n_steps: int = option(0, "older checkpoints kept beside them: those of multiples of this step; 0: none",
+                                     minimum=0)
 
 
 @dataclass

@@ -4,6 +4,7 @@
     checkpoints/model.ckpt-1000.index   a Saver checkpoint of step 1000: the index ...
     checkpoints/model.ckpt-1000.data-*  ... and the values
     checkpoints/checkpoint              names the newest; written last
+    checkpoints/kept.json               when each was saved, and which is the best (training/keeping.py)
 
 A checkpoint is written into a folder of its own and then renamed into place, the index last: a checkpoint whose
 index is there is whole.
@@ -13,10 +14,12 @@ import glob
 import logging
 import os
 import re
+import time
 
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.files import remove, write_text
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.training import keeping
 from slim_retrieval.training.towers import in_scope
 
 log = logging.getLogger(__name__)
@@ -29,13 +32,36 @@ def latest(directory):
     return max(_complete(directory), default=(0, None))[1]
 
 
+def best(directory):
+    """Return the path (prefix) of the checkpoint that `keep_best` took for the best, or None."""
+    step = keeping.best_step(directory)
+    return dict(_complete(directory)).get(step)
+
+
+def keep_best(directory, step, value):
+    """Keep the checkpoint of `step` as the best if `value` is higher than those before; return whether it is.
+
+    The best is not deleted however old it gets; the one that was the best so far is deleted with the next `save`,
+    unless it stays for another reason. What was the best is remembered when a run is resumed.
+
+    Args:
+      value: the validation metric; higher is better, NaN never is.
+
+    Raises:
+      InputError: there is no checkpoint of `step`: save it first.
+    """
+    if step not in dict(_complete(directory)):
+        raise InputError("no checkpoint of step {} in {} to keep as the best; save it first".format(step, directory))
+    return keeping.note_best(directory, step, value)
+
+
 def step_of(path):
     """Return the step in a checkpoint's name."""
     return int(path.rsplit("-", 1)[1])
 
 
-def save(session, saver, directory, step, max_to_keep):
-    """Write a checkpoint of `step`; delete the oldest beyond `max_to_keep`; return its path.
+def save(session, saver, directory, step, max_to_keep, every_n_hours=0, every_n_steps=0):
+    """Write a checkpoint of `step`; delete those that need not stay (keeping.expired); return its path.
 
     Raises:
       OSError: the disk is full. What was there before is untouched.
@@ -53,10 +79,7 @@ def save(session, saver, directory, step, max_to_keep):
         raise _as_os_error(error, os.path.join(directory, name)) from error
     finally:
         remove(temporary)
-    kept = sorted(_complete(directory))[-max_to_keep:]
-    for _, path in sorted(_complete(directory))[:-max_to_keep]:
-        _delete(path)
-    _write_state(directory, [os.path.basename(path) for _, path in kept])
+    _delete_expired(directory, step, max_to_keep, every_n_hours, every_n_steps)
     return os.path.join(directory, name)
 
 
@@ -138,6 +161,17 @@ def _complete(directory):
         prefix = index[:-len(".index")]
         if re.search(r"-\d+$", prefix) and glob.glob(glob.escape(prefix) + ".data-*"):
             yield step_of(prefix), prefix
+
+
+def _delete_expired(directory, step, *policy):
+    """Delete what need not stay now that `step` is saved, and name the rest in TensorFlow's own file."""
+    paths, now = dict(_complete(directory)), time.time()
+    times = keeping.saved_times(directory, paths, now)
+    times[step] = now
+    for old in keeping.expired(times, keeping.best_step(directory), *policy):
+        _delete(paths.pop(old))
+    keeping.note_saved(directory, {step: times[step] for step in paths})
+    _write_state(directory, [os.path.basename(paths[step]) for step in sorted(paths)])
 
 
 def _delete(path):

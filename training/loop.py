@@ -116,7 +116,9 @@ def _step(session, saver, fetches, run, training, first_step, loader):
                 since, clock = step, time.time()
             bar.update(1)
             if step % training["save_every_steps"] == 0 or step == last or terminated:
-                path = checkpoints.save(session, saver, directory, step, training["max_to_keep"])
+                path = checkpoints.save(
+                    session, saver, directory, step, training["max_to_keep"], training["keep_every_n_hours"],
+                    training["keep_every_n_steps"])
             if terminated:
                 log.warning("asked to stop (SIGTERM): saved %s; the same command goes on from there", path)
                 raise SystemExit(0)

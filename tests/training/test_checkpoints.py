@@ -10,10 +10,10 @@ import pytest
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import slim, tf
-from slim_retrieval.training import checkpoints
+from slim_retrieval.training import checkpoints, keeping
 
 
-def save_steps(directory, steps, max_to_keep=5, **values):
+def save_steps(directory, steps, max_to_keep=5, every_n_hours=0, every_n_steps=0, **values):
     """Save a checkpoint for each step; the variables hold `values`."""
     os.makedirs(str(directory), exist_ok=True)
     with tf.Graph().as_default(), tf.Session() as session:
@@ -21,7 +21,8 @@ def save_steps(directory, steps, max_to_keep=5, **values):
             tf.get_variable(name, initializer=tf.constant(value))
         session.run(tf.global_variables_initializer())
         saver = tf.train.Saver(max_to_keep=None)
-        return [checkpoints.save(session, saver, str(directory), step, max_to_keep) for step in steps]
+        policy = max_to_keep, every_n_hours, every_n_steps
+        return [checkpoints.save(session, saver, str(directory), step, *policy) for step in steps]
 
 
 def read(path):
@@ -34,13 +35,63 @@ def test_newest_is_found_by_number_and_old_ones_go(tmp_path):
     assert checkpoints.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-100")
     assert checkpoints.step_of(checkpoints.latest(str(tmp_path))) == 100
     assert sorted(os.listdir(str(tmp_path))) == [
-        "checkpoint", "model.ckpt-10.data-00000-of-00001", "model.ckpt-10.index",
+        "checkpoint", "kept.json", "model.ckpt-10.data-00000-of-00001", "model.ckpt-10.index",
         "model.ckpt-100.data-00000-of-00001", "model.ckpt-100.index"]
     np.testing.assert_array_equal(read(str(tmp_path / "model.ckpt-10"))["w"], [1, 2])
     # TensorFlow's own tools read the folder too, also after it was moved.
     shutil.move(str(tmp_path), str(tmp_path) + "_moved")
     assert tf.train.latest_checkpoint(str(tmp_path) + "_moved") == os.path.join(
         str(tmp_path) + "_moved", "model.ckpt-100")
+
+
+def kept(directory):
+    return sorted(step for step, _ in checkpoints._complete(str(directory)))
+
+
+def test_the_best_stays_until_a_better_one_comes(tmp_path):
+    directory = str(tmp_path)
+    for step, value in ((1, 0.5), (2, 0.7), (3, 0.7), (4, float("nan")), (5, 0.1)):
+        save_steps(tmp_path, [step], max_to_keep=1, w=np.float32([step]))
+        assert checkpoints.keep_best(directory, step, value) == (step in (1, 2))
+    assert kept(tmp_path) == [2, 5] and checkpoints.best(directory) == str(tmp_path / "model.ckpt-2")
+    np.testing.assert_array_equal(read(checkpoints.best(directory))["w"], [2])
+    save_steps(tmp_path, [6], max_to_keep=1, w=np.float32([6]))
+    assert checkpoints.keep_best(directory, 6, 0.8)
+    save_steps(tmp_path, [7], max_to_keep=1, w=np.float32([7]))
+    assert kept(tmp_path) == [6, 7] and checkpoints.latest(directory) == str(tmp_path / "model.ckpt-7")
+    with pytest.raises(InputError, match="no checkpoint of step 8 in .* save it first"):
+        checkpoints.keep_best(directory, 8, 0.9)
+
+
+def test_max_to_keep_0_keeps_all_and_multiples_stay(tmp_path):
+    save_steps(tmp_path / "all", range(1, 8), max_to_keep=0, w=np.float32([1]))
+    assert kept(tmp_path / "all") == list(range(1, 8))
+    for step in range(1, 11):
+        save_steps(tmp_path / "some", [step], max_to_keep=2, every_n_steps=4, w=np.float32([1]))
+    assert kept(tmp_path / "some") == [4, 8, 9, 10]
+
+
+def test_hours_are_kept_as_a_walk_through_time_keeps_them():
+    """Saved every 25 minutes, one by one, against a plain loop over all of them at once."""
+    times = {step: 1500.0 * step for step in range(1, 40)}
+    there = {}
+    for step in times:
+        there[step] = times[step]
+        for old in keeping.expired(there, None, max_to_keep=3, every_n_hours=2):
+            del there[old]
+    expected, last = [], None
+    for step in times:
+        if last is None or times[step] - last >= 7200:
+            expected, last = expected + [step], times[step]
+    assert sorted(there) == sorted(set(expected) | {37, 38, 39}) and expected[:3] == [1, 6, 11]
+
+
+def test_times_are_those_of_saving_not_of_the_files(tmp_path):
+    """A run that was copied without its file times is thinned out as before."""
+    save_steps(tmp_path, [1, 2, 3], max_to_keep=0, w=np.float32([1]))
+    keeping.note_saved(str(tmp_path), {1: 0.0, 2: 3000.0, 3: 4000.0})
+    save_steps(tmp_path, [4], max_to_keep=1, every_n_hours=1, w=np.float32([1]))
+    assert kept(tmp_path) == [1, 3, 4]
 
 
 def test_half_a_checkpoint_does_not_count(tmp_path):
