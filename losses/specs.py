@@ -65,6 +65,12 @@ def tag_columns(specs):
     return list(dict.fromkeys(label_of(spec) for spec in specs if _needs(spec, "tags")))
 
 
+def pair_losses(specs):
+    """Return those specs whose loss compares images of a batch with each other."""
+    return [spec for spec in specs if "embeddings" in registry.inputs(LOSSES[spec["name"]]) and (
+        "num_classes" not in registry.inputs(LOSSES[spec["name"]]) or registry.miners_of(LOSSES[spec["name"]]))]
+
+
 def logits_heads(specs, num_classes, tags=None):
     """Return {head: width} of the logits layers.
 

@@ -20,7 +20,8 @@ def embedding_statistics(embeddings, labels, before_normalization=None):
       {"embedding/mean_norm": mean L2 norm of the rows (before normalisation if given),
        "embedding/mean_pair_distance", "embedding/std_pair_distance": Euclidean, over pairs of different images,
        "embedding/hardest_positive": mean over anchors of the distance to the farthest positive,
-       "embedding/hardest_negative": mean over anchors of the distance to the closest negative}.
+       "embedding/hardest_negative": mean over anchors of the distance to the closest negative,
+       "batch/with_positive", "batch/with_negative": share of the images of known label that have one in the batch}.
       A mean over nothing (batch of 1, no positives, no negatives) is 0.
     """
     embeddings = tf.stop_gradient(embeddings)
@@ -30,6 +31,8 @@ def embedding_statistics(embeddings, labels, before_normalization=None):
     positives, negatives = masks.positive_pairs(labels), masks.negative_pairs(labels)  # [B, B]
     mean = masks.masked_mean(pair_distances, pairs)
     return {
+        "batch/with_positive": masks.masked_mean(tf.cast(masks.any_of_row(positives), rows.dtype), labels >= 0),
+        "batch/with_negative": masks.masked_mean(tf.cast(masks.any_of_row(negatives), rows.dtype), labels >= 0),
         "embedding/mean_norm": tf.reduce_mean(tf.norm(rows, axis=1)),
         "embedding/mean_pair_distance": mean,
         "embedding/std_pair_distance": tf.sqrt(masks.masked_mean(tf.square(pair_distances - mean), pairs)),
@@ -52,6 +55,20 @@ def summary(values):
     shown["apart"] = "{:.3f}+-{:.3f}".format(values["embedding/mean_pair_distance"],
                                              values["embedding/std_pair_distance"])
     return shown
+
+
+def without_active(values):
+    """Return the sorted keys of the losses that show shares of what is active, all of them 0.
+
+    Contrastive loss is none of them: it shows its negatives, and its positives always cost something.
+    """
+    shares = {}
+    for name, value in values.items():
+        key, _, kind = name.rpartition("/")
+        if kind.startswith("active_"):
+            shares.setdefault(key, {})[kind] = value
+    return sorted(key for key, found in shares.items()
+                  if list(found) != ["active_negatives"] and not any(found.values()))
 
 
 def describe_collapse(values, batch_size):

@@ -1,0 +1,78 @@
+"""Each warning comes on a made case, once, with its cause, and none on a healthy run."""
+import logging
+
+import pytest
+
+from slim_retrieval.training.warnings import Warner
+
+HEALTHY = {"embedding/mean_pair_distance": 1.2, "learning_rate": 0.1, "batch/with_positive": 1.0,
+           "batch/with_negative": 1.0, "triplet/active_triplets": 0.01, "loss/triplet": 0.002}
+
+
+def options(losses=("triplet",), schedule=None, **training):
+    schedule = dict({"name": "cosine", "learning_rate": 0.1, "decay_steps": 80}, **schedule or {})
+    return {"losses": [{"name": name} if isinstance(name, str) else name for name in losses],
+            "training": dict({"steps": 100, "classes_per_batch": 4, "images_per_class": 2, "num_clones": 1,
+                              "loss_scope": "tower", "schedule": schedule}, **training)}
+
+
+def lines(caplog, settings, *changes):
+    """Return what is logged when the logged steps are HEALTHY with these changes."""
+    warner = Warner(settings)
+    with caplog.at_level(logging.WARNING):
+        for step, change in enumerate(changes, start=1):
+            warner.look(step, dict(HEALTHY, **change))
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("change, patience, words", [
+    ({"embedding/mean_pair_distance": 0.04}, 3, "embeddings have collapsed"),
+    ({"learning_rate": 0.0}, 2, "the cosine schedule ends before training does (decay_steps 80, training.steps 100)"),
+    ({"batch/with_positive": 0.0}, 1, "no positive pair: training.images_per_class is 2; raise it, or look for empty"),
+    ({"batch/with_negative": 0.0}, 1, "nothing is pushed apart: training.classes_per_batch is 4; raise it"),
+    ({"triplet/active_triplets": 0.0}, 10, "no triplet or pair has cost anything for long in triplet:")])
+def test_a_condition_that_lasts_is_said_once_with_its_cause(caplog, change, patience, words):
+    assert not lines(caplog, options(), *[change] * (patience - 1) + [{}] + [change] * (patience - 1))
+    found = lines(caplog, options(), {}, *[change] * 30)
+    assert len(found) == 1 and found[0].startswith("step {}: ".format(1 + patience)) and words in found[0]
+    assert "\n" not in found[0]
+
+
+def test_several_are_said_each_once(caplog):
+    change = {"learning_rate": 0.0, "embedding/mean_pair_distance": 0.0}
+    assert len(lines(caplog, options(), *[change] * 20)) == 2
+
+
+def test_a_rate_that_was_never_above_0(caplog):
+    found = lines(caplog, options(schedule={"learning_rate": 0.0}), *[{"learning_rate": 0.0}] * 3)
+    assert len(found) == 1 and "training.schedule.learning_rate is 0" in found[0]
+
+
+def test_towers_that_split_groups_are_named(caplog):
+    change = {"batch/with_positive": 0.0, "batch/with_negative": 0.0}
+    found = lines(caplog, options(num_clones=4), change)
+    assert all("each tower sees its own slice alone; raise it, set training.loss_scope to global" in f for f in found)
+    assert len(found) == 2
+    caplog.clear()
+    assert all("slice" not in line for line in lines(caplog, options(num_clones=4, loss_scope="global"), change))
+
+
+@pytest.mark.parametrize("losses", [["softmax"], ["proxy_anchor", "arcface"], [{"name": "contrastive", "memory": 9}]])
+def test_losses_that_need_no_pairs_of_the_batch(caplog, losses):
+    assert not lines(caplog, options(losses), *[{"batch/with_positive": 0.0, "batch/with_negative": 0.0}] * 3)
+
+
+def test_what_still_costs_is_active(caplog):
+    """Contrastive loss without close negatives still pulls; margin loss is active on either side."""
+    changes = [{"contrastive/active_negatives": 0.0}, {"margin/active_negatives": 0.0, "margin/active_positives": 0.1}]
+    for change in changes:
+        assert not lines(caplog, options(), *[change] * 30)
+    found = lines(caplog, options(), *[{"margin/active_negatives": 0.0, "margin/active_positives": 0.0}] * 30)
+    assert len(found) == 1 and "in margin:" in found[0]
+
+
+def test_look_gives_what_holds_now():
+    warner = Warner(options())
+    found = [warner.look(step, dict(HEALTHY, **{"embedding/mean_pair_distance": distance}))
+             for step, distance in enumerate([0.0, 0.0, 0.0, 1.0, 0.0])]
+    assert [sorted(one) for one in found] == [[], [], ["collapse"], [], []]
