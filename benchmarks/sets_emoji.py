@@ -3,16 +3,16 @@
 npm emoji-datasource-google (Apache-2.0), emoji-datasource-twitter (CC BY 4.0) and emojione 2.2.7 (artwork CC BY 4.0):
 PNGs of 64 x 64 pixels, transparency laid on white.
 """
-import json
 import re
 from collections import namedtuple
 
 import numpy as np
 from sets_common import raw, sample, sample_classes, unique_pictures
 
+from slim_retrieval.datasets import emoji
 from slim_retrieval.datasets.images import decode
 
-VERSION, EMOJIONE = "15.1.2", "2.2.7"
+EMOJIONE = "2.2.7"
 
 # Row by row: pictures uint8 [n, 64, 64, 3], emoji (its code points), subgroup, vendor, and toned (a skin-tone variant).
 Emoji = namedtuple("Emoji", "pictures emoji subgroup vendor toned")
@@ -28,7 +28,7 @@ def read_emoji(material, vendors=("google", "twitter"), tones=False):
     """
     files = {vendor: _files(material, vendor) for vendor in vendors}
     rows = []
-    for entry in json.loads(files["google"]["emoji.json"].decode("utf-8")):
+    for entry in emoji.entries(files["google"]):
         variants = [entry] + list(entry.get("skin_variations", {}).values() if tones else [])
         for vendor in vendors:
             names = [_file_name(variant, vendor) for variant in variants]
@@ -86,11 +86,9 @@ def three_vendors(material):
 
 def _files(material, vendor):
     """Return {file name: bytes} of one artist's PNGs, and emoji.json where the package has it."""
-    if vendor == "emojione":
-        found = material.npm("emojione", EMOJIONE, re.compile(r"package/assets/png/[0-9a-f-]+\.png").fullmatch)
-    else:
-        keep = re.compile(r"package/(emoji\.json|img/{}/64/[0-9a-f-]+\.png)".format(vendor)).fullmatch
-        found = material.npm("emoji-datasource-" + vendor, VERSION, keep)
+    if vendor != "emojione":
+        return emoji.read_files(vendor, material.source, material.cache, "--source")
+    found = material.npm("emojione", EMOJIONE, re.compile(r"package/assets/png/[0-9a-f-]+\.png").fullmatch)
     return {path.split("/")[-1]: content for path, content in found.items()}
 
 

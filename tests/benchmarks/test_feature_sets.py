@@ -124,12 +124,6 @@ def test_a_relative_source_works(source, tmp_path, monkeypatch):
     assert os.path.isfile(material._archive("emoji-datasource-google-15.1.2.tgz", ["npm"]))
 
 
-def test_a_client_that_fails_is_quoted(tmp_path):
-    with pytest.raises(InputError) as error:
-        sets_material._run(["sh", "-c", "echo first >&2; echo E: not found >&2; exit 7"], str(tmp_path))
-    assert "ended with 7: E: not found;" in str(error.value) and "\n" not in str(error.value)
-
-
 def test_checksum(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     path, right = str(tmp_path / "abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
