@@ -58,7 +58,8 @@ class ModelConfig:
     freeze_batch_norm: bool = option(False, "use and keep the stored batch-norm statistics while training")
     checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
     checkpoint_exclude_scopes: List[str] = option([], "scopes not restored from it, such as [MobilenetV2/Logits]")
-    ignore_missing_vars: bool = option(False, "allow variables that the pretrained checkpoint lacks")
+    ignore_missing_vars: bool = option(False, "allow variables of the network itself that the pretrained checkpoint "
+                                              "lacks; those that the configuration adds may always be missing")
     trainable_scopes: List[str] = option([], "train only variables under these scopes; empty: all")
 
 

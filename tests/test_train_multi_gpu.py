@@ -1,4 +1,5 @@
 """Training end to end on tiny images: resume after a kill, towers, and each mistake as one line."""
+import json
 import os
 import re
 import signal
@@ -151,7 +152,9 @@ def test_starting_from_pretrained_weights(project, capsys):
     train("--training.steps", "3", "--run.name", "first")
     arguments = ["--model.checkpoint_path", "runs/first/checkpoints", "--training.steps", "1",
                  "--training.schedule.learning_rate", "0"]
-    train("--run.name", "second", *arguments)
+    train("--run.name", "second", "--model.pooling", "gem_learned", *arguments)
+    with open("runs/second/restore.json") as stream:  # what the configuration adds is new and may be missing
+        assert json.load(stream)["initialised"] == {"pooling/p": []}
     old, new = weights("first", 3), weights("second", 1)
     for name in ("small_cnn/conv_1_1/weights", "logits/label/weights"):
         np.testing.assert_array_equal(old[name], new[name])

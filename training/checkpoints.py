@@ -11,18 +11,14 @@ index is there is whole.
 """
 import errno
 import glob
-import logging
 import os
 import re
 import time
 
-from slim_retrieval.common.errors import InputError, nearest
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import remove, write_text
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import keeping
-from slim_retrieval.training.towers import in_scope
-
-log = logging.getLogger(__name__)
 
 PREFIX = "model.ckpt"
 
@@ -95,64 +91,6 @@ def restore(session, saver, path):
         reason = str(error).strip().split("\n")[0]
         raise InputError("checkpoint {} does not fit this network: {}; was the configuration changed since?".format(
             path, reason)) from error
-
-
-def restore_pretrained(session, path, variables, exclude_scopes=(), ignore_missing_vars=False):
-    """Restore `variables` from a slim checkpoint; log and return (restored, missing, excluded) names.
-
-    Args:
-      variables: model variables, moving averages included, optimizer slots not.
-      exclude_scopes: variables under these stay as they were initialised.
-      ignore_missing_vars: allow variables that the checkpoint lacks (new layers).
-
-    Raises:
-      InputError: no checkpoint there, nothing restored, a shape differs, or something is missing and not allowed.
-    """
-    reader = _open(path)
-    shapes = reader.get_variable_to_shape_map()
-    for scope in exclude_scopes:
-        if not any(in_scope(v.op.name, scope) for v in variables):
-            raise InputError("model.checkpoint_exclude_scopes: no variable lies under {!r}".format(scope))
-    excluded = [v for v in variables if any(in_scope(v.op.name, scope) for scope in exclude_scopes)]
-    wanted = [v for v in variables if v not in excluded]
-    restored = [v for v in wanted if v.op.name in shapes]
-    missing = [v.op.name for v in wanted if v.op.name not in shapes]
-    for v in restored:
-        if list(shapes[v.op.name]) != v.shape.as_list():
-            raise InputError("{}: {} has shape {} there and {} here; exclude it with "
-                             "model.checkpoint_exclude_scopes".format(path, v.op.name, list(shapes[v.op.name]),
-                                                                      v.shape.as_list()))
-    if not restored:
-        raise InputError("{}: none of the {} variables of this network is in it{}; it holds e.g. {}".format(
-            path, len(wanted), nearest(wanted[0].op.name, shapes) if wanted else "", ", ".join(sorted(shapes)[:3])))
-    if missing and not ignore_missing_vars:
-        raise InputError("{} lacks {} of {} variables, e.g. {}; set model.ignore_missing_vars or exclude their "
-                         "scope".format(path, len(missing), len(wanted), ", ".join(missing[:3])))
-    tf.train.Saver(restored).restore(session, reader_prefix(path))
-    log.info("pretrained %s: %d variables restored, %d missing there (initialised), %d excluded (initialised)",
-             path, len(restored), len(missing), len(excluded))
-    return [v.op.name for v in restored], missing, [v.op.name for v in excluded]
-
-
-def reader_prefix(path):
-    """Return the checkpoint prefix for a prefix, an .index file, or a folder of checkpoints."""
-    path = os.path.expanduser(path)
-    if os.path.isdir(path):
-        found = latest(path) or tf.train.latest_checkpoint(path)
-        if found is None:
-            raise InputError("no checkpoint in {}".format(path))
-        return found
-    return re.sub(r"\.(index|data-\d+-of-\d+)$", "", path)
-
-
-def _open(path):
-    prefix = reader_prefix(path)
-    if not glob.glob(glob.escape(prefix) + "*"):
-        raise InputError("no checkpoint {}; give a Saver prefix, its .index file or a folder".format(path))
-    try:
-        return tf.train.NewCheckpointReader(prefix)
-    except Exception as error:  # TensorFlow raises RuntimeError, ValueError or its own, by version.
-        raise InputError("{} cannot be read as a checkpoint: {}".format(path, str(error).split("\n")[0])) from error
 
 
 def _complete(directory):

@@ -11,11 +11,13 @@ import signal
 import time
 
 from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import training_batches
 from slim_retrieval.losses import watch
-from slim_retrieval.training import checkpoints
+from slim_retrieval.nets.factory import get_network
+from slim_retrieval.training import checkpoints, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
@@ -50,8 +52,10 @@ def train(run, options, loader, num_classes, started, tags=None):
         fetches = _build(options, loader, (num_classes, tags), devices, first_step)
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
-            _start(session, saver, newest, options["model"])
+            report = _start(session, saver, newest, options["model"])
             started()
+            if report:
+                write_json(os.path.join(run, "restore.json"), report)
             return _step(session, saver, fetches, run, options["training"], first_step, loader)
 
 
@@ -75,17 +79,22 @@ def _build(options, loader, columns, devices, first_step):
 
 
 def _start(session, saver, newest, model):
-    """Initialise, then restore the run's newest checkpoint or else the pretrained one."""
+    """Initialise, then restore the run's newest checkpoint or else the pretrained one, of which a report is returned.
+    """
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     if newest:
         checkpoints.restore(session, saver, newest)
         log.info("resumed from %s: all %d variables restored", newest, len(tf.global_variables()))
     elif model["checkpoint_path"]:
         # Model variables hold the moving averages too, and none of the optimizer's slots.
-        checkpoints.restore_pretrained(session, model["checkpoint_path"], slim.get_model_variables(),
-                                       model["checkpoint_exclude_scopes"], model["ignore_missing_vars"])
+        report = pretrained.restore_pretrained(
+            session, model["checkpoint_path"], slim.get_model_variables(), get_network(model["network"]).scope,
+            model["checkpoint_exclude_scopes"], model["ignore_missing_vars"])
+        log.info("%s; restore.json of the run lists them all", pretrained.describe(report))
+        return report
     else:
         log.info("training from random weights (model.checkpoint_path is empty)")
+    return None
 
 
 def _step(session, saver, fetches, run, training, first_step, loader):

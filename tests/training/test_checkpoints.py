@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.tensorflow import slim, tf
+from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import checkpoints, keeping
 
 
@@ -132,59 +132,10 @@ def test_full_disk_keeps_what_was_there(tmp_path):
     assert sorted(os.listdir(str(tmp_path))) == before
 
 
-def build(names_and_shapes):
-    """Make model variables and return them with a session."""
-    for name, shape in names_and_shapes.items():
-        slim.model_variable(name, shape, initializer=tf.zeros_initializer())
-    session = tf.Session()
-    session.run(tf.global_variables_initializer())
-    return session
-
-
-def test_pretrained_restores_what_fits_and_says_so(tmp_path):
-    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2]), "net/moving_mean": np.float32([3]),
-                                        "net/logits/w": np.float32([4])})[0]
-    with tf.Graph().as_default():
-        session = build({"net/w": [2], "net/moving_mean": [1], "net/logits/w": [7], "new/w": [1]})
-        restored, missing, excluded = checkpoints.restore_pretrained(
-            session, path, slim.get_model_variables(), ["net/logits"], ignore_missing_vars=True)
-        values = dict(zip([v.op.name for v in tf.global_variables()], session.run(tf.global_variables())))
-    assert (sorted(restored), missing, excluded) == (["net/moving_mean", "net/w"], ["new/w"], ["net/logits/w"])
-    np.testing.assert_array_equal(values["net/w"], [1, 2])
-    np.testing.assert_array_equal(values["net/moving_mean"], [3])  # averages are restored too
-    np.testing.assert_array_equal(values["net/logits/w"], np.zeros(7))
-
-
-@pytest.mark.parametrize("variables, arguments, message", [
-    ({"net/w": [2], "new/w": [1]}, {}, "lacks 1 of 2 variables, e.g. new/w; set model.ignore_missing_vars"),
-    ({"net/w": [3]}, {"ignore_missing_vars": True}, r"net/w has shape \[2\] there and \[3\] here"),
-    ({"other/w": [2]}, {"ignore_missing_vars": True}, "none of the 1 variables of this network is in it"),
-    ({"net/w": [2]}, {"exclude_scopes": ["ne"]}, "no variable lies under 'ne'")])
-def test_pretrained_that_does_not_fit_is_refused(tmp_path, variables, arguments, message):
-    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2])})[0]
-    with tf.Graph().as_default():
-        session = build(variables)
-        with pytest.raises(InputError, match=message):
-            checkpoints.restore_pretrained(session, path, slim.get_model_variables(), **arguments)
-
-
-def test_pretrained_path_may_be_prefix_index_or_folder(tmp_path):
-    path = save_steps(tmp_path, [1], **{"net/w": np.float32([1, 2])})[0]
-    assert checkpoints.reader_prefix(path) == path
-    assert checkpoints.reader_prefix(path + ".index") == path
-    assert checkpoints.reader_prefix(str(tmp_path)) == path
-    with tf.Graph().as_default():
-        session = build({"net/w": [2]})
-        with pytest.raises(InputError, match="no checkpoint .*nowhere"):
-            checkpoints.restore_pretrained(session, str(tmp_path / "nowhere"), slim.get_model_variables())
-        (tmp_path / "junk.index").write_text("junk")
-        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
-            checkpoints.restore_pretrained(session, str(tmp_path / "junk"), slim.get_model_variables())
-
-
 def test_resume_refuses_a_checkpoint_of_another_network(tmp_path):
     path = save_steps(tmp_path, [1], w=np.float32([1, 2]))[0]
     with tf.Graph().as_default():
-        session = build({"v": [2]})
+        tf.get_variable("v", [2])
+        session = tf.Session()
         with pytest.raises(InputError, match="does not fit this network"):
             checkpoints.restore(session, tf.train.Saver(), path)
