@@ -9,6 +9,7 @@ from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.end_points import describe, find_tensor
 from slim_retrieval.nets.factory import get_layout, get_network
+from slim_retrieval.nets.frozen import freeze
 from slim_retrieval.nets.model import build_model, pool
 from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_images
 
@@ -94,6 +95,10 @@ class FeatureNetwork:
     def several(self, images):
         """Return the features of `end_point` and of each of `more`, from one pass."""
         return self._session.run(self._features, {self._images: images})
+
+    def freeze(self):
+        """Return the network without variables, batch norm folded: frozen.Frozen with the outputs of `several`."""
+        return freeze(self._session, self._images, self._features)
 
     def __enter__(self):
         return self
