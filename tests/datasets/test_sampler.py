@@ -6,7 +6,8 @@ import pytest
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets import sampler as sampler_module
-from slim_retrieval.datasets.sampler import PKSampler, grouped_passes
+from slim_retrieval.datasets.rounds import grouped_passes
+from slim_retrieval.datasets.sampler import PKSampler
 
 
 def _labels(sizes, seed=0):
