@@ -71,18 +71,12 @@ def main(argv=None):
 
 def _loader(table, options):
     """Return the batch loader, {label column: class names}, and {column of tags: which cell names which tags}."""
-    from slim_retrieval.datasets.loader import BatchLoader
-    from slim_retrieval.datasets.sampler import PKSampler
-    from slim_retrieval.datasets.table import label_ids
-    from slim_retrieval.losses.label_columns import tag_table, without_empty
+    from slim_retrieval.datasets.training_set import training_loader
+    from slim_retrieval.losses.label_columns import tag_table
     from slim_retrieval.losses.specs import label_columns, tag_columns
-    columns = label_columns(options["losses"])
-    ids = {column: without_empty(*label_ids(table, column)) for column in columns}
-    tables = {column: tag_table(ids[column][1]) for column in tag_columns(options["losses"])}
-    sampler = PKSampler(ids[columns[0]][0], options["training"]["classes_per_batch"],
-                        options["training"]["images_per_class"], options["run"]["seed"])
-    loader = BatchLoader(table, {c: i for c, (i, _) in ids.items()}, sampler, options["model"]["image_size"])
-    return loader, {c: names for c, (_, names) in ids.items()}, {c: table for c, (_, table) in tables.items()}
+    loader, classes = training_loader(table, label_columns(options["losses"]), options)
+    tags = {column: tag_table(classes[column]) for column in tag_columns(options["losses"])}
+    return loader, classes, {column: table for column, (_, table) in tags.items()}
 
 
 def _write_model(run, options, classes):

@@ -63,3 +63,11 @@ def label_ids(table, column="label"):
     names = sorted(set(values))
     numbers = {name: number for number, name in enumerate(names)}
     return np.fromiter((numbers[value] for value in values), np.int32, len(values)), names
+
+
+def known_label_ids(table, column="label"):
+    """Return as `label_ids`, but an empty cell is an unknown label, -1, and no class."""
+    ids, names = label_ids(table, column)
+    if not names or names[0] != "":  # sorted, so that the empty one comes first
+        return ids, names
+    return ids - 1, names[1:]

@@ -1,19 +1,7 @@
-"""Label columns as the losses want them: empty cells are unknown labels, a cell may name several tags."""
+"""Label columns whose cells may name several tags."""
 import numpy as np
 
 SEPARATOR = "|"
-
-
-def without_empty(ids, names):
-    """Return (ids, names) with -1 where the cell is empty.
-
-    Args:
-      ids: int32 [n], row i's value is names[ids[i]].
-      names: the distinct values, sorted, so that an empty one comes first.
-    """
-    if not names or names[0] != "":
-        return ids, names
-    return ids - 1, names[1:]
 
 
 def tag_table(cells):

@@ -15,6 +15,7 @@ from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import training_batches
+from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.losses import watch
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, pretrained
@@ -66,7 +67,7 @@ def _build(options, loader, columns, devices, first_step):
         images, labels = training_batches(
             loader, first_step, training["steps"], data["crop_padding"], data["flip"],
             options["run"]["seed"], data["workers"], data["prefetch"])
-    size, batch = options["model"]["image_size"], training["classes_per_batch"] * training["images_per_class"]
+    size, batch = options["model"]["image_size"], batch_size(training)
     images.set_shape([batch, size, size, 3])
     for column in labels.values():
         column.set_shape([batch])
@@ -137,7 +138,7 @@ def _step(session, saver, fetches, run, training, first_step, loader):
 
 def _warn_of_collapse(scalars, training, step, before):
     """Return the line that says that embeddings have collapsed, or ''; log it when it was '' before."""
-    line = watch.describe_collapse(scalars, training["classes_per_batch"] * training["images_per_class"])
+    line = watch.describe_collapse(scalars, batch_size(training))
     if line and not before:
         log.warning("step %d: %s", step, line)
     return line

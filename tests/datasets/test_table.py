@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.datasets.table import ImageTable, UnreadableImage, label_ids
+from slim_retrieval.datasets.table import ImageTable, UnreadableImage, known_label_ids, label_ids
 
 
 def _table():
@@ -51,3 +51,11 @@ def test_unreadable_image_is_an_input_error_that_names_path_and_reason():
     assert isinstance(error, InputError)
     assert str(error) == "cannot read image some/file.jpg: the file is empty"
     assert (error.path, error.reason) == ("some/file.jpg", "the file is empty")
+
+
+def test_empty_cells_are_unknown_labels():
+    table = ImageTable("abcd", {"label": ["b", "", "a", ""], "full": list("xyyx"), "empty": [""] * 4}, None)
+    ids, names = known_label_ids(table)
+    assert ids.tolist() == [1, -1, 0, -1] and names == ["a", "b"] and ids.dtype == np.int32
+    assert known_label_ids(table, "full")[0].tolist() == [0, 1, 1, 0]
+    assert known_label_ids(table, "empty")[0].tolist() == [-1] * 4 and known_label_ids(table, "empty")[1] == []
