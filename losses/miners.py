@@ -110,9 +110,17 @@ def multi_similarity_pairs(pairs, epsilon=0.1):
     return positives, negatives
 
 
+def sampled_pairs(pairs):
+    """Return the pairs as sampler `pairs` drew them, images 2i and 2i + 1 of the batch, alone."""
+    rows, columns = tf.range(tf.shape(pairs.distances)[0])[:, None], tf.range(tf.shape(pairs.distances)[1])[None, :]
+    drawn = tf.equal(columns, rows + 1 - 2 * (rows % 2))
+    return tf.logical_and(pairs.positives, drawn), tf.logical_and(pairs.negatives, drawn)
+
+
 TRIPLET_MINERS = {"all": every_triplet, "batch_hard": batch_hard, "hard_negative": hard_negative,
                   "semi_hard": semi_hard, "random": random_negative, "distance_weighted": distance_weighted}
-PAIR_MINERS = {"all": every_pair, "batch_hard": hardest_pairs, "multi_similarity": multi_similarity_pairs}
+PAIR_MINERS = {"all": every_pair, "batch_hard": hardest_pairs, "multi_similarity": multi_similarity_pairs,
+               "sampled": sampled_pairs}
 
 
 def _with_negative(pairs, candidate):

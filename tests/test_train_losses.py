@@ -82,10 +82,11 @@ def test_the_mixtures_configuration(photos):
         assert yaml.safe_load(stream)["losses"] == [
             {"name": "triplet_softmax", "category": "category", "options": {"omega": 0.7, "margin": 0.2}}]
     train_multi_gpu.main(["--config", config, "--data.path", ".", "--run.name", "mix", "--training.steps", "3",
-                          "--training.classes_per_batch", "6", "--training.images_per_class", "2",
+                          "--training.classes_per_batch", "3", "--training.images_per_class", "2",
                           "--training.log_every_steps", "1", "--model.ignore_missing_vars", "false"] + SMALL)
     curves = events("mix")
-    assert curves["triplet_softmax/triplets"] == [12, 12, 12]  # six pairs, both ways, each with one negative
+    # Three pairs, both ways, each with one negative: the three classes of a batch are of one category.
+    assert curves["triplet_softmax/triplets"] == [6, 6, 6]
     np.testing.assert_allclose(curves["loss/total"], 0.7 * np.array(curves["triplet_softmax/triplet"])
                                + 0.3 * np.array(curves["triplet_softmax/cross_entropy"]), rtol=1e-5)
 

@@ -168,3 +168,10 @@ def test_triplet_loss_with_each_miner_is_the_mean_over_what_it_mines(run_loss, r
         kept = expected if reducer is reducers.mean else expected[expected > 0]
         assert loss == pytest.approx(kept.mean(), rel=1e-9)
         assert scalars["active_triplets"] == pytest.approx(np.mean(differences > (0 if soft else -0.3)))
+
+
+def test_pairs_as_they_were_drawn(random_batch):
+    rows, _ = random_batch(0)
+    positives, negatives = mine(miners.sampled_pairs, rows[:8], np.array([3, 3, 1, 3, 3, 1, -1, 3]))
+    assert sorted(zip(*np.nonzero(positives))) == [(0, 1), (1, 0)]
+    assert sorted(zip(*np.nonzero(negatives))) == [(2, 3), (3, 2), (4, 5), (5, 4)]
