@@ -115,7 +115,7 @@ class ScheduleConfig:
 class MiningConfig:
     every_steps: int = option(0, "sampler hard: steps from one mining of the training set to the next; 0: an epoch",
                               minimum=0)
-    start_step: int = option(0, "sampler hard: first step at which negatives are mined; before, they are random classes",
+    start_step: int = option(0, "sampler hard: step at which mining begins; before, hard classes are random ones",
                              minimum=0)
     neighbors: int = option(100, "sampler hard: nearest images looked at for each image; those of its own class do not "
                                  "count", minimum=1)
@@ -126,14 +126,15 @@ class MiningConfig:
 class TrainingConfig:
     steps: int = option(10000, "steps of the global batch", minimum=1)
     sampler: str = option("pk", "what a batch holds: pk (P classes x K images), pk_category (the P classes from one "
-                                "category or few), hard (each anchor's class with its mined hardest wrong classes), pairs "
-                                "(siamese), balanced (each class as often, one image a draw), uniform (each image as "
+                                "category or few), hard (each anchor's class with its mined hardest wrong classes), "
+                                "pairs (siamese), balanced (each class as often, one image a draw), uniform (each image as "
                                 "often)")
     classes_per_batch: int = option(16, "P of the P x K samplers, over all towers", minimum=1)
     images_per_class: int = option(4, "K of the P x K samplers", minimum=1)
     batch_size: int = option(0, "samplers pairs, balanced and uniform: images a batch over all towers; 0: P x K",
                              minimum=0)
-    category: str = option("", "samplers pk_category and hard: column of the categories; empty: the first loss's category")
+    category: str = option("", "samplers pk_category and hard: column of the categories; empty: the first loss's "
+                               "category")
     categories_per_batch: int = option(1, "sampler pk_category: categories that a batch's classes come from", minimum=1)
     negative_share: float = option(0.5, "sampler pairs: share of pairs of two classes", minimum=0, maximum=1)
     unlabelled_per_batch: int = option(0, "images without a label in the first loss's column that are added to each "

@@ -33,8 +33,8 @@ class HardSampler:
           InputError: P does not divide by 1 + N, or there are fewer than P classes.
         """
         if classes_per_batch % (1 + negatives):
-            raise InputError("training.classes_per_batch {} does not divide by {}, an anchor's class and "
-                             "training.mining.negatives {} hard ones".format(classes_per_batch, 1 + negatives, negatives))
+            raise InputError("training.classes_per_batch {} does not divide by {}, an anchor's class and {} hard ones "
+                             "(training.mining.negatives)".format(classes_per_batch, 1 + negatives, negatives))
         self.index = ClassIndex(label_ids)
         check_enough_classes(self.index, classes_per_batch)
         log_small_classes(self.index, images_per_class)

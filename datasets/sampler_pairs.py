@@ -39,8 +39,8 @@ class PairSampler:
         self._several = np.flatnonzero(self.index.sizes >= 2)
         check_enough_classes(self.index, 1)
         if self._share < 1 and not len(self._several):
-            raise InputError("sampler pairs: no class has two images, so there is no positive pair; give more images, or "
-                             "training.negative_share 1")
+            raise InputError("sampler pairs: no class has two images, so there is no positive pair; give more images, "
+                             "or training.negative_share 1")
         if self._share > 0 and len(self.index) < 2:
             raise InputError("sampler pairs: there is one class, so there is no negative pair; give more classes, or "
                              "training.negative_share 0")

@@ -24,8 +24,8 @@ class WithUnlabelled:
           InputError: U is no multiple of the group, or every image has a label.
         """
         if per_batch % group:
-            raise InputError("training.unlabelled_per_batch {} is not a multiple of {}, the images that stay together in "
-                             "a batch".format(per_batch, group))
+            raise InputError("training.unlabelled_per_batch {} is not a multiple of {}, the images that stay together "
+                             "in a batch".format(per_batch, group))
         if not len(sampler.index.unlabelled):
             raise InputError("training.unlabelled_per_batch is {} but every image has a label in the first loss's "
                              "column; set it to 0".format(per_batch))

@@ -84,8 +84,8 @@ def batch_size(training):
     lookup(SAMPLERS, training["sampler"], "training.sampler")
     product = training["classes_per_batch"] * training["images_per_class"]
     if training["sampler"] in _WHOLE_CLASSES and training["batch_size"] not in (0, product):
-        raise InputError("training.batch_size is {} but sampler {} makes batches of {} classes x {} images = {}; change "
-                         "these, or leave batch_size at 0".format(
+        raise InputError("training.batch_size is {} but sampler {} makes batches of {} classes x {} images = {}; "
+                         "change these, or leave batch_size at 0".format(
                              training["batch_size"], training["sampler"], training["classes_per_batch"],
                              training["images_per_class"], product))
     return _labelled_size(training) + training["unlabelled_per_batch"]

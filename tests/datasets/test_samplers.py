@@ -34,7 +34,7 @@ def neighbors(seed=1):
     """Return for each row 5 random rows of other classes; some are missing."""
     random, found = np.random.RandomState(seed), np.full((len(LABELS), 5), -1, np.int32)
     for row, label in enumerate(LABELS):
-        wrong = np.flatnonzero((LABELS != label) & (LABELS >= 0))
+        wrong = np.flatnonzero((label != LABELS) & (LABELS >= 0))
         found[row, :random.randint(6)] = 0
         found[row, found[row] == 0] = random.choice(wrong, (found[row] == 0).sum(), replace=False)
     return found
@@ -281,7 +281,7 @@ def test_hard_batches_hold_the_nearest_wrong_classes(negatives, p):
 
 
 def test_hard_images_of_the_anchors_category_alone():
-    near = np.stack([np.random.RandomState(row).permutation(np.flatnonzero((LABELS != label) & (LABELS >= 0)))[:20]
+    near = np.stack([np.random.RandomState(row).permutation(np.flatnonzero((label != LABELS) & (LABELS >= 0)))[:20]
                      for row, label in enumerate(LABELS)]).astype(np.int32)
     sampler = HardSampler(LABELS, 2, 2, 1, seed=0, category_ids=CATEGORIES)
     sampler.use(near)
