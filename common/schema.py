@@ -127,8 +127,8 @@ class TrainingConfig:
     steps: int = option(10000, "steps of the global batch", minimum=1)
     sampler: str = option("pk", "what a batch holds: pk (P classes x K images), pk_category (the P classes from one "
                                 "category or few), hard (each anchor's class with its mined hardest wrong classes), "
-                                "pairs (siamese), balanced (each class as often, one image a draw), uniform (each image "
-                                "as often)")
+                                "pairs (siamese), balanced (each class as often, one image a draw), uniform (each "
+                                "image as often)")
     classes_per_batch: int = option(16, "P of the P x K samplers, over all towers", minimum=1)
     images_per_class: int = option(4, "K of the P x K samplers", minimum=1)
     batch_size: int = option(0, "samplers pairs, balanced and uniform: images a batch over all towers; 0: P x K",
