@@ -61,6 +61,8 @@ class ModelConfig:
     ignore_missing_vars: bool = option(False, "allow variables of the network itself that the pretrained checkpoint "
                                               "lacks; those that the configuration adds may always be missing")
     trainable_scopes: List[str] = option([], "train only variables under these scopes; empty: all")
+    freeze_up_to: str = option("", "end point or tensor: every variable that it depends on stays as it is, batch "
+                                   "norm's averages included; empty: none")
 
 
 @dataclass

@@ -7,6 +7,7 @@ from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.nets.end_points import find_tensor
 from slim_retrieval.nets.factory import build_network
+from slim_retrieval.nets.freezing import frozen_batch_norm
 from slim_retrieval.nets.pooling import POOLING, WITH_POWER
 
 # embedding: float32 [B, d], rows L2-normalised; raw: the same before normalisation;
@@ -16,7 +17,7 @@ Model = namedtuple("Model", "embedding raw logits end_points")
 NORM_EPSILON = 1e-6
 
 
-def build_model(images, options, num_classes=None, is_training=False):
+def build_model(images, options, num_classes=None, is_training=False, frozen=frozenset()):
     """Build the network in the current graph and variable scope.
 
     Args:
@@ -24,6 +25,7 @@ def build_model(images, options, num_classes=None, is_training=False):
       options: dict of ModelConfig.
       num_classes: {label column: number of classes}, a logits layer for each; None: no logits.
       is_training: build batch-norm update ops (unless `freeze_batch_norm`).
+      frozen: names of variables that stay as they are: batch norm uses its stored averages where those are among them.
 
     Returns:
       Model.
@@ -31,7 +33,8 @@ def build_model(images, options, num_classes=None, is_training=False):
     Raises:
       InputError: unknown network, pooling or end point; a width, layout or size that the network does not have.
     """
-    net, end_points = build_network(images, is_training and not options["freeze_batch_norm"], options)
+    with frozen_batch_norm(frozen):
+        net, end_points = build_network(images, is_training and not options["freeze_batch_norm"], options)
     if options["end_point"]:
         net = find_tensor(end_points, options["end_point"])
     raw = pool(net, options["pooling"], options.get("gem_p", 3.0))

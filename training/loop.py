@@ -18,7 +18,7 @@ from slim_retrieval.datasets.pipeline import training_batches
 from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.losses import watch
 from slim_retrieval.nets.factory import get_network
-from slim_retrieval.training import checkpoints, pretrained
+from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
@@ -72,8 +72,12 @@ def _build(options, loader, columns, devices, first_step):
     for column in labels.values():
         column.set_shape([batch])
     num_classes, tags = columns
+    frozen = freezing.frozen_variables(options["model"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
-                          training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags)
+                          training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
+                          frozen)
+    if frozen:
+        freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):
         train_op, watched = build_update(towers.gradients, towers.update_ops, training)
     return {"train": train_op, "loss": towers.loss, "scalars": dict(towers.scalars, **watched)}

@@ -20,7 +20,7 @@ Towers = namedtuple("Towers", "loss scalars gradients update_ops")
 
 
 def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
-                 weighting=FIXED, tags=None):
+                 weighting=FIXED, tags=None, frozen=frozenset()):
     """Build every tower, the loss and its averaged gradients in the current graph.
 
     Args:
@@ -32,9 +32,13 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
       loss_scope: "tower" or "global".
       trainable_scopes: train only variables under these; empty: all. Those of the losses lie under `losses`.
       weighting: dict of WeightingConfig; tags: {label column: [V, T]} (losses/label_columns.py).
+      frozen: names of variables that are left as they are, whatever `trainable_scopes` say.
 
     Returns:
       Towers.
+
+    Raises:
+      InputError: nothing is left to train, or what the parts that are built raise.
     """
     image_slices = split_batch(images, len(devices))
     label_slices = [dict(zip(labels, parts)) for parts in zip(*(split_batch(v, len(devices)) for v in labels.values()))]
@@ -42,17 +46,20 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     for number, device in enumerate(devices):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
                 tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
-            models.append(build_model(image_slices[number], model_options, heads, is_training=True))
+            models.append(build_model(image_slices[number], model_options, heads, is_training=True, frozen=frozen))
             scopes.append(scope)
     # Each tower builds update ops of the same averages; one tower's are enough and do not race.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scopes[0])
     def build_loss(*tower):
         return _loss(losses, Columns(num_classes, tags or {}), weighting, *tower)
     if loss_scope == "global":
-        totals, loss, scalars, gradients = _global_loss(models, label_slices, build_loss, trainable_scopes)
+        totals, loss, scalars, gradients = _global_loss(models, label_slices, build_loss, (trainable_scopes, frozen))
     else:
         totals, loss, scalars, gradients = _tower_losses(
-            models, label_slices, build_loss, trainable_scopes, devices, scopes)
+            models, label_slices, build_loss, (trainable_scopes, frozen), devices, scopes)
+    if not gradients:
+        raise InputError("nothing is left to train: model.freeze_up_to and model.trainable_scopes leave out all that "
+                         "the losses depend on; freeze less, or add a layer, such as model.embedding_size")
     # What the losses keep changes in place, so everything of this step must have read it.
     read = [loss] + list(scalars.values()) + [g for g, _ in gradients]
     with tf.device(VARIABLE_DEVICE), tf.control_dependencies(read):
@@ -68,22 +75,24 @@ def split_batch(tensor, parts):
     return tf.split(tensor, parts)
 
 
-def trainable_variables(scopes=()):
-    """Return the trainable variables, or those under `scopes`.
+def trainable_variables(scopes=(), frozen=frozenset()):
+    """Return the trainable variables, or those under `scopes`, without those whose names are in `frozen`.
 
     A scope takes whole path components: `block1` does not take `block10/weights`.
 
     Raises:
       InputError: a scope matches nothing.
     """
-    variables = tf.trainable_variables()
-    if not scopes:
-        return variables
+    variables = [v for v in tf.trainable_variables() if v.op.name not in frozen]
     for scope in scopes:
         if not any(in_scope(v.op.name, scope) for v in variables):
-            raise InputError("model.trainable_scopes: no trainable variable lies under {!r}; there are e.g. {}".format(
-                scope, ", ".join(v.op.name for v in variables[:3])))
-    return [v for v in variables if any(in_scope(v.op.name, scope) for scope in scopes)]
+            raise InputError("model.trainable_scopes: no trainable variable lies under {!r}{}; there are e.g. "
+                             "{}".format(scope, _why_none(scope, frozen), ", ".join(v.op.name for v in variables[:3])))
+    return [v for v in variables if not scopes or any(in_scope(v.op.name, scope) for scope in scopes)]
+
+
+def _why_none(scope, frozen):
+    return " (model.freeze_up_to freezes those there)" if any(in_scope(name, scope) for name in frozen) else ""
 
 
 def in_scope(name, scope):
@@ -122,7 +131,7 @@ def add_weight_decay(gradients, weight_decay):
     return [(g + weight_decay * v if v.op.name in decayed else g, v) for g, v in gradients]
 
 
-def _tower_losses(models, label_slices, build_loss, trainable_scopes, devices, scopes):
+def _tower_losses(models, label_slices, build_loss, trained, devices, scopes):
     tower_totals, tower_gradients, tower_scalars = [], [], []
     for number, (model, labels, device, scope) in enumerate(zip(models, label_slices, devices, scopes)):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
@@ -131,7 +140,7 @@ def _tower_losses(models, label_slices, build_loss, trainable_scopes, devices, s
             total, scalars = build_loss(outputs, labels, _shares(labels, label_slices))
         tower_totals.append(total)
         tower_scalars.append(scalars)
-    variables = trainable_variables(trainable_scopes)  # now that the losses have made theirs
+    variables = trainable_variables(*trained)  # now that the losses have made theirs
     for total, device, scope in zip(tower_totals, devices, scopes):
         with tf.device(tower_device(device)), tf.name_scope(scope):
             tower_gradients.append(tf.gradients(total.total, variables))
@@ -155,13 +164,13 @@ def _known(labels):
     return tf.cast(tf.math.count_nonzero(labels >= 0), tf.float32)
 
 
-def _global_loss(models, label_slices, build_loss, trainable_scopes):
+def _global_loss(models, label_slices, build_loss, trained):
     with tf.device(VARIABLE_DEVICE):
         embedding, raw = (tf.concat([getattr(m, name) for m in models], 0) for name in ("embedding", "raw"))
         logits = {c: tf.concat([m.logits[c] for m in models], 0) for c in models[0].logits}
         labels = {c: tf.concat([part[c] for part in label_slices], 0) for c in label_slices[0]}
         total, scalars = build_loss(Outputs(embedding, raw, logits, [m.raw for m in models]), labels, None)
-        variables = trainable_variables(trainable_scopes)
+        variables = trainable_variables(*trained)
         # Colocated: each tower's backward pass runs where its forward pass ran.
         gradients = tf.gradients(total.total, variables, colocate_gradients_with_ops=True)
         return [total], total.total, scalars, average_gradients([gradients], variables)
