@@ -13,7 +13,7 @@ _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 def decode(source, name=None):
-    """Return an image as uint8 RGB [H, W, 3].
+    """Return an image as uint8 RGB [H, W, 3], read-only.
 
     EXIF orientation is applied; transparency is laid on white; greyscale, palette and CMYK become RGB; 16 bits become
     8 (65535 is 255); of an animation the first frame is taken. A picture kept without loss has the same pixels in every
@@ -33,7 +33,7 @@ def decode(source, name=None):
     try:
         with Image.open(io.BytesIO(source) if is_bytes else source) as image:
             image.load()
-            return np.array(_to_rgb(_upright(image)))
+            return np.asarray(_to_rgb(_upright(image)))
     except MemoryError:
         raise
     except FileNotFoundError as error:
@@ -46,14 +46,15 @@ def decode(source, name=None):
         raise UnreadableImage(name, reason or type(error).__name__) from error
 
 
-def resize(image, size):
-    """Return `image` (uint8 [H, W, 3]) as [size, size, 3], bilinear with antialiasing; the aspect ratio is not kept.
+def resize(image, height, width=None):
+    """Return `image` (uint8 [H, W, 3]) as [height, width, 3], bilinear with antialiasing; the aspect ratio is not kept.
 
-    An image that has the size already is returned as it is.
+    An image that has the size already is returned as it is. Without `width` it becomes a square.
     """
-    if image.shape[:2] == (size, size):
+    width = width or height
+    if image.shape[:2] == (height, width):
         return image
-    return np.array(Image.fromarray(image).resize((size, size), Image.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR))
 
 
 def encode_png(image):
@@ -99,7 +100,7 @@ def _to_rgb(image):
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _sixteen_to_eight(image):

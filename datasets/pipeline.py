@@ -12,7 +12,7 @@ from slim_retrieval.datasets.table import UnreadableImage
 
 log = logging.getLogger(__name__)
 
-_BATCHES_AHEAD = 3  # image_batches: batches in work while one is used
+_AHEAD = 2  # image_shards: shards in work while one is used
 
 # In TensorFlow 1.15, AutoGraph reaches through a map function into the loader's plain Python and all that it calls,
 # and makes it some forty times slower.
@@ -80,14 +80,32 @@ def image_batches(table, image_size, batch_size, first_row=0, skip_unreadable=Fa
     Raises:
       UnreadableImage: an image cannot be read and `skip_unreadable` is false.
     """
-    starts = iter(range(first_row, len(table), batch_size))
+    for _, kept, images in image_shards(table, lambda *_: (image_size, image_size), batch_size, first_row,
+                                        skip_unreadable, workers):
+        if images:
+            yield kept, np.stack(images)
+
+
+def image_shards(table, size_of, shard, first_row=0, skip_unreadable=False, workers=2):
+    """Yield (end, int64 rows [m], [uint8 images]) for the rows up to `end`, `shard` rows at a time; threads load ahead.
+
+    Row i is the same whatever `first_row` is. m is `shard` but for the last one, and for unreadable images that were
+    left out (each is named in a warning); it may be 0.
+
+    Args:
+      size_of: from an image's height and width to those that it is made.
+
+    Raises:
+      UnreadableImage: an image cannot be read and `skip_unreadable` is false.
+    """
+    starts = iter(range(first_row, len(table), shard))
     pending = collections.deque()
     with ThreadPoolExecutor(workers) as pool:
         def submit(start):
-            rows = range(start, min(start + batch_size, len(table)))
-            pending.append((rows, [pool.submit(_load_one, table, row, image_size) for row in rows]))
+            rows = range(start, min(start + shard, len(table)))
+            pending.append((rows, [pool.submit(_load_one, table, row, size_of) for row in rows]))
         try:
-            for _, start in zip(range(_BATCHES_AHEAD), starts):
+            for _, start in zip(range(_AHEAD), starts):
                 submit(start)
             while pending:
                 rows, futures = pending[0]
@@ -96,8 +114,7 @@ def image_batches(table, image_size, batch_size, first_row=0, skip_unreadable=Fa
                 for start in starts:
                     submit(start)
                     break
-                if kept:
-                    yield np.array(kept, np.int64), np.stack(images)
+                yield rows[-1] + 1, np.array(kept, np.int64), images
         finally:  # After an error, or when the caller stops early, nobody waits for the rest.
             for _, futures in pending:
                 for future in futures:
@@ -128,10 +145,11 @@ def _reflect(index, size):
     return (size - 1) - tf.abs((size - 1) - index)
 
 
-def _load_one(table, row, image_size):
+def _load_one(table, row, size_of):
     """Return the image, or the UnreadableImage in its place."""
     try:
-        return resize(table.load(row), image_size)
+        image = table.load(row)
+        return resize(image, *size_of(*image.shape[:2]))
     except UnreadableImage as error:
         return error
 

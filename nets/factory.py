@@ -70,9 +70,10 @@ def build_network(images, update_batch_norm, options):
       InputError: unknown network or layout, a width that the network does not have, or images that are too small.
     """
     network, layout = get_network(options["network"]), get_layout(options)
-    if int(images.shape[1]) < network.minimum_size:
+    side = images.shape.as_list()[1]
+    if side is not None and side < network.minimum_size:
         raise InputError("model.image_size is {}, but {} needs at least {} pixels; set that or more".format(
-            images.shape[1], options["network"], network.minimum_size))
+            side, options["network"], network.minimum_size))
     chosen = {"layout": options.get("layout", "slim")} if len(network.layouts) > 1 else {}
     if network.any_width:
         chosen["depth_multiplier"] = options["depth_multiplier"]

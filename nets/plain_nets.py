@@ -60,7 +60,8 @@ def plain_net(name, images, update_batch_norm):
 
 def _has_dense(feature_map, name):
     """Return whether fc6 fits into the map; where variables are reused (another scale), whether it was built."""
-    fits = min(int(side) for side in feature_map.shape[1:3]) >= DENSE[name][0][2]
+    sides = feature_map.shape.as_list()[1:3]
+    fits = None not in sides and min(sides) >= DENSE[name][0][2]
     reused = tf.get_variable_scope().reuse is True
     return fits and (not reused or name + "/fc6/weights" in {v.op.name for v in tf.global_variables()})
 

@@ -1,5 +1,7 @@
 """R-MAC: maxima of regions (Tolias, Sicre and Jegou, "Particular object retrieval with integral max-pooling of CNN
 activations", ICLR 2016, section 3)."""
+import numpy as np
+
 from slim_retrieval.common.tensorflow import tf
 
 LEVELS, OVERLAP = 3, 0.4
@@ -7,13 +9,32 @@ EPSILON = 1e-12
 
 
 def rmac(feature_map):
-    """Return the sum of the regions' maxima, each divided by its length. [B, H, W, C] -> [B, C]; H and W known."""
-    height, width = (int(side) for side in feature_map.shape[1:3])
-    vectors = []
-    for top, left, side in regions(height, width):
-        vector = tf.reduce_max(feature_map[:, top:top + side, left:left + side], [1, 2])
-        vectors.append(vector * tf.rsqrt(tf.reduce_sum(tf.square(vector), 1, keepdims=True) + EPSILON))
-    return tf.add_n(vectors)
+    """Return the sum of the regions' maxima, each divided by its length. [B, H, W, C] -> [B, C].
+
+    Where H or W is unknown the regions are laid out anew for every batch, in Python: such a graph runs in its own
+    process only.
+    """
+    height, width = feature_map.shape.as_list()[1:3]
+    if height is None or width is None:
+        return _any_size(feature_map)
+    return tf.add_n([_maximum(feature_map, *region) for region in regions(height, width)])
+
+
+def _any_size(feature_map):
+    shape = tf.shape(feature_map)
+    found = tf.numpy_function(lambda height, width: np.array(regions(height, width), np.int32), [shape[1], shape[2]],
+                              tf.int32)
+    found.set_shape([None, 3])
+    total = tf.foldl(lambda total, region: total + _maximum(feature_map, *tf.unstack(region)), found,
+                     tf.zeros_like(feature_map[:, 0, 0]))
+    total.set_shape([feature_map.shape[0], feature_map.shape[3]])
+    return total
+
+
+def _maximum(feature_map, top, left, side):
+    """Return the maxima [B, C] of a region, divided by their length."""
+    vector = tf.reduce_max(feature_map[:, top:top + side, left:left + side], [1, 2])
+    return vector * tf.rsqrt(tf.reduce_sum(tf.square(vector), 1, keepdims=True) + EPSILON)
 
 
 def regions(height, width, levels=LEVELS):

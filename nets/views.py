@@ -17,10 +17,18 @@ def largest_side(image_size, views):
 
 
 def view_images(images, image_size, views):
-    """Return [images [B, s, s, 3]] for each scale, each followed by its mirror image where `flip` says so."""
-    found = []
+    """Return [images [B, h, w, 3]] for each scale, each followed by its mirror image where `flip` says so.
+
+    Images [B, S, S, 3] are made smaller to `sides`. Height and width may be unknown: then those of an image are its
+    own at the largest scale.
+    """
+    found, full = [], largest_side(image_size, views)
     for side in sides(image_size, views):
-        resized = images if side == int(images.shape[1]) else resize(images, side)
+        shape = [side, side]
+        if images.shape.as_list()[1] is None:
+            shape = [tf.cast(tf.round(tf.cast(size, tf.float32) * (side / float(full))), tf.int32)
+                     for size in tf.unstack(tf.shape(images)[1:3])]
+        resized = images if side == full else resize(images, *shape)
         found += [resized, tf.reverse(resized, [2])] if views["flip"] else [resized]
     return found
 
@@ -38,15 +46,17 @@ def aggregate(vectors, how):
     return tf.reduce_max(tf.stack(rows), 0) if how == "max" else tf.add_n(rows) / float(len(rows))
 
 
-def resize(images, side):
-    """Return `images` [B, S, S, 3] as [B, side, side, 3]: bilinear with antialiasing, as Pillow's.
+def resize(images, height, width):
+    """Return `images` [B, H, W, 3] as [B, height, width, 3]: bilinear with antialiasing, as Pillow's.
 
-    By two products with constant matrices: tf.image.resize of TensorFlow 1.15 has no antialiasing.
+    By two products with matrices: tf.image.resize of TensorFlow 1.15 has no antialiasing. Sizes may be tensors.
     """
-    weights = tf.constant(resize_weights(int(images.shape[1]), side), tf.float32)
-    rows = tf.tensordot(weights, images, [[1], [1]])  # [side, B, S, 3]
-    result = tf.transpose(tf.tensordot(weights, rows, [[1], [2]]), [2, 1, 0, 3])  # from [side, side, B, 3]
-    result.set_shape([images.shape[0], side, side, 3])
+    old = [size if known is None else known
+           for size, known in zip(tf.unstack(tf.shape(images)[1:3]), images.shape.as_list()[1:3])]
+    rows = tf.tensordot(_weights(old[0], height), images, [[1], [1]])  # [height, B, W, 3]
+    columns = tf.tensordot(_weights(old[1], width), rows, [[1], [2]])  # [width, height, B, 3]
+    result = tf.transpose(columns, [2, 1, 0, 3])
+    result.set_shape([images.shape[0]] + [size if isinstance(size, int) else None for size in (height, width)] + [3])
     return result
 
 
@@ -56,3 +66,14 @@ def resize_weights(old, new):
     centres = (np.arange(new) + 0.5) * old / float(new)
     weights = np.maximum(0, 1 - np.abs(np.arange(old)[None] + 0.5 - centres[:, None]) / scale)
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _weights(old, new):
+    """Return `resize_weights` as a float32 tensor: a constant where both sizes are known."""
+    if isinstance(old, int) and isinstance(new, int):
+        return tf.constant(resize_weights(old, new), tf.float32)
+    step = tf.cast(old, tf.float32) / tf.cast(new, tf.float32)
+    centres = (tf.cast(tf.range(new), tf.float32) + 0.5) * step
+    distances = tf.abs(tf.cast(tf.range(old), tf.float32)[None] + 0.5 - centres[:, None])
+    weights = tf.maximum(0.0, 1.0 - distances / tf.maximum(1.0, step))
+    return weights / tf.reduce_sum(weights, 1, keepdims=True)

@@ -7,7 +7,7 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.loader import BatchLoader
-from slim_retrieval.datasets.pipeline import augment, image_batches, training_batches
+from slim_retrieval.datasets.pipeline import augment, image_batches, image_shards, training_batches
 from slim_retrieval.datasets.sampler import PKSampler
 from slim_retrieval.datasets.table import ImageTable, UnreadableImage
 
@@ -150,6 +150,12 @@ def test_extraction_stops_at_an_unreadable_image_and_names_it():
     with pytest.raises(UnreadableImage, match="image7: damaged; .*--extraction.skip_unreadable true") as info:
         next(batches)
     assert "\n" not in str(info.value)
+
+
+def test_shards_say_where_they_end_whatever_can_be_read():
+    shards = list(image_shards(_table(bad=[1, 3, 4, 5]), lambda height, width: (height, 2), 3, 3, True))
+    assert [(end, rows.tolist()) for end, rows, _ in shards] == [(6, []), (9, [6, 7, 8]), (12, [9, 10, 11])]
+    assert [image.shape for image in shards[1][2]] == 3 * [(SIZE, 2, 3)]
 
 
 def test_extraction_can_leave_unreadable_images_out(caplog):

@@ -9,9 +9,10 @@ from slim_retrieval.nets.regions import regions
 MAPS = np.random.RandomState(0).randn(2, 3, 4, 5).astype(np.float32)
 
 
-def run(name, maps):
+def run(name, maps, size_known=True):
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.placeholder(tf.float32, [None] + list(maps.shape[1:]))
+        height, width = maps.shape[1:3] if size_known else (None, None)
+        images = tf.placeholder(tf.float32, [None, height, width, maps.shape[3]])
         result = POOLING[name](images)
         assert result.shape.as_list()[1] is not None
         return session.run(result, {images: maps})
@@ -60,6 +61,13 @@ def by_hand(name, maps):
 def test_equals_a_loop(name):
     maps = np.maximum(MAPS, 0) if name == "crow" else MAPS  # it is made for maps after ReLU
     np.testing.assert_allclose(run(name, maps), by_hand(name, maps), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["average", "max", "gem", "rmac", "crow"])
+@pytest.mark.parametrize("height, width", [(3, 3), (3, 10), (9, 2)])
+def test_maps_whose_size_only_the_batch_tells(name, height, width):
+    maps = np.random.RandomState(1).rand(2, height, width, 5).astype(np.float32)
+    np.testing.assert_allclose(run(name, maps, size_known=False), run(name, maps), rtol=1e-5)
 
 
 def test_no_pooling_is_untested():

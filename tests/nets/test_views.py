@@ -13,13 +13,28 @@ def run(tensors):
         return session.run(tensors)
 
 
-@pytest.mark.parametrize("side", [7, 10, 14, 20, 33])
-def test_resize_is_pillows(side):
-    found = run(resize(tf.constant(IMAGES), side))
-    assert found.shape == (2, side, side, 3)
+def by_pillow(image, height, width):
+    return np.stack([Image.fromarray(image[..., c]).resize((width, height), Image.BILINEAR) for c in range(3)], 2)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("height, width", [(7, 7), (10, 10), (14, 9), (20, 20), (33, 12)])
+def test_resize_is_pillows(height, width, known):
+    images = tf.placeholder_with_default(IMAGES, [2, 20, 20, 3] if known else [None, None, None, 3])
+    sizes = (height, width) if known else (tf.constant(height), tf.constant(width))
+    found = run(resize(images, *sizes))
+    assert found.shape == (2, height, width, 3)
     for image, other in zip(IMAGES, found):
-        expected = np.stack([Image.fromarray(image[..., c]).resize((side, side), Image.BILINEAR) for c in range(3)], 2)
-        np.testing.assert_allclose(other, expected, atol=1e-3)
+        np.testing.assert_allclose(other, by_pillow(image, height, width), atol=1e-3)
+
+
+def test_views_of_images_of_any_size():
+    views = {"scales": [0.5, 1.0], "flip": False, "aggregate": "mean"}
+    images = tf.placeholder_with_default(IMAGES[:, :14], [None, None, None, 3])
+    half, full = run(view_images(images, 20, views))
+    assert half.shape == (2, 7, 10, 3)
+    np.testing.assert_allclose(half[1], by_pillow(IMAGES[1, :14], 7, 10), atol=1e-3)
+    np.testing.assert_array_equal(full, IMAGES[:, :14])
 
 
 def test_views_are_each_scale_and_its_mirror_image():
