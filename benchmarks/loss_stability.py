@@ -27,7 +27,7 @@ from slim_retrieval.training.towers import add_weight_decay, build_towers
 
 RATES = [1e-5, 1e-3, 1e-1, 1.0]
 MODEL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 8, "end_point": "", "pooling": "average",
-         "embedding_size": 8, "freeze_batch_norm": False}
+         "embedding_size": 8}
 CLASSES, IMAGES, BATCH = 8, 64, 16
 TAGS = {"label": np.array([[c >> bit & 1 for bit in range(3)] for c in range(CLASSES)], np.float32)}
 

@@ -55,7 +55,6 @@ class ModelConfig:
                                      "gem, gem_learned (its power is trained), rmac, crow, none (flatten)")
     gem_p: float = option(3.0, "power of gem, and where that of gem_learned starts", minimum=0.1)
     embedding_size: int = option(0, "width of the embedding layer after pooling; 0: none", minimum=0)
-    freeze_batch_norm: bool = option(False, "use and keep the stored batch-norm statistics while training")
     checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
     checkpoint_exclude_scopes: List[str] = option([], "scopes not restored from it, such as [MobilenetV2/Logits]")
     ignore_missing_vars: bool = option(False, "allow variables of the network itself that the pretrained checkpoint "
@@ -147,6 +146,9 @@ class TrainingConfig:
                                     "are any, else virtual CPU devices")
     loss_scope: str = option("tower", "tower: each tower mines in its own slice; global: one loss over the "
                                       "embeddings of all towers", choices=["tower", "global"])
+    batch_norm: str = option("tower", "what batch norm normalises by: tower (each tower's slice of the batch), sync (the "
+                                      "whole batch, whatever the towers), frozen (the stored averages, which stay)",
+                             choices=["tower", "sync", "frozen"])
     optimizer: str = option("momentum", "sgd, momentum, adam, rmsprop, adagrad, adadelta, ftrl")
     momentum: float = option(0.9, "of momentum and rmsprop", minimum=0, maximum=1)
     weight_decay: float = option(4e-5, "L2 decay of the weights, added once after averaging (not on biases, "

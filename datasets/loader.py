@@ -1,4 +1,5 @@
 """`BatchLoader`: training batch number t as arrays, with unreadable images replaced, counted and named."""
+import copy
 import logging
 import threading
 
@@ -33,6 +34,7 @@ class BatchLoader:
         self.failure = None
         self._table, self._sampler = table, sampler
         self._labels = {name: np.asarray(ids, np.int32) for name, ids in label_ids_by_column.items()}
+        self._part = slice(None)
         self._unreadable = {}  # row -> reason
         self._lock = threading.Lock()
 
@@ -41,6 +43,12 @@ class BatchLoader:
         """Paths of the images that could not be read so far, sorted."""
         with self._lock:
             return sorted(self._table.paths[row] for row in self._unreadable)
+
+    def part(self, start, stop):
+        """Return a loader of the images `start` to `stop` of each batch, for one of several machines."""
+        part = copy.copy(self)
+        part._part = slice(start, stop)
+        return part
 
     def load(self, step):
         """Return (uint8 images [B, S, S, 3], {column: int32 labels [B]}) of batch `step`.
@@ -51,7 +59,7 @@ class BatchLoader:
         Raises:
           InputError: no image of a class can be read.
         """
-        rows = np.array(self._sampler.batch(step))
+        rows = np.array(self._sampler.batch(step))[self._part]
         images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for i, row in enumerate(rows):
             rows[i], images[i] = self._readable(int(row))

@@ -19,7 +19,8 @@ _AHEAD = 2  # image_shards: shards in work while one is used
 _as_written = tf.autograph.experimental.do_not_convert
 
 
-def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, workers=2, prefetch=4):
+def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, workers=2, prefetch=4,
+                     first_image=0, batch_size=None):
     """Return graph tensors that give batch first_step, first_step + 1, ..., last_step - 1, then OutOfRangeError.
 
     Batch t is the same whether or not the run was resumed: the loader's rows, the crops and the flips depend on
@@ -32,6 +33,8 @@ def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, 
       seed: seed of crops and flips.
       workers: batches loaded in parallel.
       prefetch: batches ready ahead.
+      first_image, batch_size: where `loader.part(...)` begins in the whole batch, and the size of that; a part has the
+        crops and flips that it has in the whole.
 
     Returns:
       float32 images [B, S, S, 3] with raw values 0 to 255, and {column: int32 labels [B]}. When running them raises a
@@ -48,17 +51,20 @@ def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, 
         dataset = tf.data.Dataset.range(first_step, last_step)
         dataset = dataset.map(_as_written(lambda step: _load(loader, step)), num_parallel_calls=workers)
         dataset = dataset.map(_as_written(lambda step, images, *labels: (
-            augment(images, step, crop_padding, flip, seed), dict(zip(loader.columns, labels)))))
+            augment(images, step, crop_padding, flip, seed, first_image, batch_size),
+            dict(zip(loader.columns, labels)))))
         return tf.data.make_one_shot_iterator(dataset.prefetch(prefetch)).get_next()
 
 
-def augment(images, step, crop_padding, flip, seed):
-    """Return `images` [B, S, S, 3] as float32, each cropped and flipped as (seed, step, its place in B) say.
+def augment(images, step, crop_padding, flip, seed, first_image=0, batch_size=None):
+    """Return `images` [B, S, S, 3] as float32, each cropped and flipped as (seed, step, its place in the batch) say.
 
+    The images may be a part of a batch of `batch_size`, from its place `first_image` on.
     The padding mirrors the image without repeating its edge (np.pad's mode "reflect").
     """
     batch, size = tf.shape(images)[0], int(images.shape[1])
-    uniform = tf.random.stateless_uniform([batch, 3], seed=tf.stack([tf.cast(seed, tf.int64), step]))
+    uniform = tf.random.stateless_uniform([batch_size or batch, 3], seed=tf.stack([tf.cast(seed, tf.int64), step]))
+    uniform = uniform[first_image:first_image + batch]
     # Below 1 even after rounding, so that the offsets are 0 to 2 * crop_padding.
     offsets = tf.cast(uniform[:, :2] * (2 * crop_padding + 1), tf.int32) - crop_padding
     rows = _reflect(offsets[:, :1] + tf.range(size)[None, :], size)

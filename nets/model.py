@@ -24,7 +24,7 @@ def build_model(images, options, num_classes=None, is_training=False, frozen=fro
       images: float32 [B, S, S, 3], raw RGB 0..255.
       options: dict of ModelConfig.
       num_classes: {label column: number of classes}, a logits layer for each; None: no logits.
-      is_training: build batch-norm update ops (unless `freeze_batch_norm`).
+      is_training: normalise by the batch and build batch norm's update ops; False: by the stored averages.
       frozen: names of variables that stay as they are: batch norm uses its stored averages where those are among them.
 
     Returns:
@@ -34,7 +34,7 @@ def build_model(images, options, num_classes=None, is_training=False, frozen=fro
       InputError: unknown network, pooling or end point; a width, layout or size that the network does not have.
     """
     with frozen_batch_norm(frozen):
-        net, end_points = build_network(images, is_training and not options["freeze_batch_norm"], options)
+        net, end_points = build_network(images, is_training, options)
     if options["end_point"]:
         net = find_tensor(end_points, options["end_point"])
     raw = pool(net, options["pooling"], options.get("gem_p", 3.0))

@@ -166,7 +166,7 @@ def test_starting_from_pretrained_weights(project, capsys):
 def test_only_trainable_scopes_change(project):
     train("--training.steps", "2", "--run.name", "first")
     train("--training.steps", "4", "--run.name", "second", "--model.trainable_scopes", "[logits]",
-          "--model.freeze_batch_norm", "true", "--model.checkpoint_path", "runs/first/checkpoints")
+          "--training.batch_norm", "frozen", "--model.checkpoint_path", "runs/first/checkpoints")
     old, new = weights("first", 2), weights("second", 4)
     same = [name for name in old if name in new and "global_step" not in name and "Momentum" not in name
             and np.array_equal(old[name], new[name])]

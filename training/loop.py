@@ -75,7 +75,7 @@ def _build(options, loader, columns, devices, first_step):
     frozen = freezing.frozen_variables(options["model"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
-                          frozen)
+                          frozen, training["batch_norm"])
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):

@@ -13,6 +13,7 @@ from slim_retrieval.losses.specs import logits_heads
 from slim_retrieval.losses.watch import embedding_statistics
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
+from slim_retrieval.training.sync_batch_norm import synchronize
 
 # loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's batch norm
 # and what the losses keep from one step to the next.
@@ -20,7 +21,7 @@ Towers = namedtuple("Towers", "loss scalars gradients update_ops")
 
 
 def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
-                 weighting=FIXED, tags=None, frozen=frozenset()):
+                 weighting=FIXED, tags=None, frozen=frozenset(), batch_norm="tower"):
     """Build every tower, the loss and its averaged gradients in the current graph.
 
     Args:
@@ -33,6 +34,7 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
       trainable_scopes: train only variables under these; empty: all. Those of the losses lie under `losses`.
       weighting: dict of WeightingConfig; tags: {label column: [V, T]} (losses/label_columns.py).
       frozen: names of variables that are left as they are, whatever `trainable_scopes` say.
+      batch_norm: "tower" (by the moments of its slice), "sync" (of the whole batch) or "frozen" (by the stored ones).
 
     Returns:
       Towers.
@@ -46,8 +48,10 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     for number, device in enumerate(devices):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
                 tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
-            models.append(build_model(image_slices[number], model_options, heads, is_training=True, frozen=frozen))
+            models.append(build_model(image_slices[number], model_options, heads, batch_norm != "frozen", frozen))
             scopes.append(scope)
+    if batch_norm == "sync" and len(devices) > 1:
+        synchronize(scopes, [tower_device(device) for device in devices])
     # Each tower builds update ops of the same averages; one tower's are enough and do not race.
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scopes[0])
     def build_loss(*tower):
@@ -101,19 +105,14 @@ def in_scope(name, scope):
     return name == scope or name.startswith(scope + "/")
 
 
-def average_gradients(tower_gradients, variables):
-    """Return [(mean gradient, variable)], matched by variable; variables no tower depends on are left out.
+def gradients_of(loss, variables):
+    """Return [(gradient, variable)] of the variables that `loss` depends on.
 
-    Args:
-      tower_gradients: for each tower a list of gradients (or None), in the order of `variables`.
+    `loss` is the mean over the towers, so a tower that does not depend on a variable counts with a gradient of zero.
+    Each tower's backward pass runs where its forward pass ran.
     """
-    averaged = []
-    for gradients, variable in zip(zip(*tower_gradients), variables):
-        present = [tf.convert_to_tensor(g) for g in gradients if g is not None]
-        if present:
-            # Divided by all towers: one that does not depend on the variable has a gradient of zero.
-            averaged.append((tf.add_n(present) / float(len(gradients)), variable))
-    return averaged
+    gradients = tf.gradients(loss, variables, colocate_gradients_with_ops=True)
+    return [(tf.convert_to_tensor(g), v) for g, v in zip(gradients, variables) if g is not None]
 
 
 def decayed_variables(variables):
@@ -132,22 +131,18 @@ def add_weight_decay(gradients, weight_decay):
 
 
 def _tower_losses(models, label_slices, build_loss, trained, devices, scopes):
-    tower_totals, tower_gradients, tower_scalars = [], [], []
+    totals, tower_scalars = [], []
     for number, (model, labels, device, scope) in enumerate(zip(models, label_slices, devices, scopes)):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
                 tf.device(tower_device(device)), tf.name_scope(scope):
             outputs = Outputs(model.embedding, model.raw, model.logits, [model.raw])
             total, scalars = build_loss(outputs, labels, _shares(labels, label_slices))
-        tower_totals.append(total)
+        totals.append(total)
         tower_scalars.append(scalars)
-    variables = trainable_variables(*trained)  # now that the losses have made theirs
-    for total, device, scope in zip(tower_totals, devices, scopes):
-        with tf.device(tower_device(device)), tf.name_scope(scope):
-            tower_gradients.append(tf.gradients(total.total, variables))
     with tf.device(VARIABLE_DEVICE):
         scalars = {name: tf.add_n([s[name] for s in tower_scalars]) / float(len(models)) for name in tower_scalars[0]}
-        loss = tf.add_n([t.total for t in tower_totals]) / float(len(models))
-        return tower_totals, loss, scalars, average_gradients(tower_gradients, variables)
+        loss = tf.add_n([t.total for t in totals]) / float(len(models))
+        return totals, loss, scalars, gradients_of(loss, trainable_variables(*trained))
 
 
 def _shares(labels, label_slices):
@@ -170,10 +165,7 @@ def _global_loss(models, label_slices, build_loss, trained):
         logits = {c: tf.concat([m.logits[c] for m in models], 0) for c in models[0].logits}
         labels = {c: tf.concat([part[c] for part in label_slices], 0) for c in label_slices[0]}
         total, scalars = build_loss(Outputs(embedding, raw, logits, [m.raw for m in models]), labels, None)
-        variables = trainable_variables(*trained)
-        # Colocated: each tower's backward pass runs where its forward pass ran.
-        gradients = tf.gradients(total.total, variables, colocate_gradients_with_ops=True)
-        return [total], total.total, scalars, average_gradients([gradients], variables)
+        return [total], total.total, scalars, gradients_of(total.total, trainable_variables(*trained))
 
 
 def _loss(losses, columns, weighting, outputs, labels, shares):

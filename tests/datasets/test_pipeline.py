@@ -62,6 +62,15 @@ def test_a_resumed_run_sees_the_same_batches_crops_and_flips():
     assert any((a != b).any() for (a, _), (b, _) in zip(resumed, other_seed))
 
 
+def test_parts_of_a_batch_make_up_the_whole():
+    options = {"crop_padding": 2, "flip": True, "seed": 5}
+    parts = [_run(3, 6, _loader().part(start, stop), first_image=start, batch_size=4, **options)
+             for start, stop in ((0, 1), (1, 4))]
+    for whole, first, rest in zip(_run(3, 6, **options), *parts):
+        np.testing.assert_array_equal(whole[0], np.concatenate([first[0], rest[0]]))
+        np.testing.assert_array_equal(whole[1]["double"], np.concatenate([first[1]["double"], rest[1]["double"]]))
+
+
 def test_crops_and_flips_are_those_that_numpy_makes():
     padding = 2
     offsets, flips = set(), set()

@@ -99,26 +99,12 @@ def test_branches_in_one_scope_share_their_variables(options, network, trunk):
 
 
 def test_update_ops(options):
-    def count(is_training, **changes):
+    def count(is_training):
         with tf.Graph().as_default():
-            build_model(placeholder(), options(**dict(SMALL, **changes)), None, is_training)
+            build_model(placeholder(), options(**SMALL), None, is_training)
             return len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
     assert count(True) == 10
     assert count(False) == 0
-    assert count(True, freeze_batch_norm=True) == 0
-
-
-def test_frozen_batch_norm_trains_on_the_stored_averages(options, load_random):
-    with tf.Graph().as_default(), tf.Session() as session:
-        images = placeholder()
-        frozen = build_model(images, options(freeze_batch_norm=True, **SMALL), None, True)
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True):
-            inference = build_model(images, options(**SMALL), None, False)
-            training = build_model(images, options(**SMALL), None, True)
-        load_random(session)
-        one, two, three = session.run([m.embedding for m in (frozen, inference, training)], {images: IMAGES})
-    np.testing.assert_array_equal(one, two)
-    assert np.abs(one - three).max() > 0.01
 
 
 def test_without_an_embedding_layer_the_pooled_map_is_the_feature(options, load_random):

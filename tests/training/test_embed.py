@@ -12,7 +12,7 @@ from slim_retrieval.training.devices import open_session
 from slim_retrieval.training.embed import embed, inference_tower
 
 MODEL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "end_point": "", "pooling": "average",
-         "embedding_size": 6, "freeze_batch_norm": False, "layout": "slim"}
+         "embedding_size": 6, "layout": "slim"}
 PIXELS = np.random.RandomState(0).randint(0, 256, (11, 12, 12, 3)).astype(np.uint8)
 DEVICES = ["/cpu:0", "/cpu:1"]
 

@@ -10,19 +10,18 @@ from slim_retrieval.training.devices import open_session, tower_devices
 SOFTMAX = [{"name": "softmax", "weight": 1.0, "label": "label", "options": {}}]
 TRIPLET = [{"name": "triplet_batch_all", "weight": 1.0, "label": "label", "options": {"margin": 0.5}}]
 MODEL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "end_point": "", "pooling": "average",
-         "embedding_size": 6, "freeze_batch_norm": True}
+         "embedding_size": 6}
 IMAGES = np.random.RandomState(0).randint(0, 256, (8, 12, 12, 3)).astype(np.float32)
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 0], np.int32)
 
 
-def compute(devices, losses, loss_scope="tower", values=None, weight_decay=0.0, freeze=True):
+def compute(devices, losses, loss_scope="tower", values=None, weight_decay=0.0, batch_norm="frozen"):
     """Return ({variable: gradient}, {variable: value}, number of update ops), starting from `values`."""
     with tf.Graph().as_default():
         tf.set_random_seed(1)
-        model = dict(MODEL, freeze_batch_norm=freeze)
         num_classes = {"label": 3} if losses[0]["name"] == "softmax" else {}
-        built = towers.build_towers(tf.constant(IMAGES), {"label": tf.constant(LABELS)}, devices, model, losses,
-                                    num_classes, loss_scope)
+        built = towers.build_towers(tf.constant(IMAGES), {"label": tf.constant(LABELS)}, devices, MODEL, losses,
+                                    num_classes, loss_scope, batch_norm=batch_norm)
         gradients = towers.add_weight_decay(built.gradients, weight_decay) if weight_decay else built.gradients
         with open_session(devices) as session:
             session.run(tf.global_variables_initializer())
@@ -62,8 +61,8 @@ def test_tower_scope_mines_in_its_own_slice_only():
 
 
 def test_towers_share_variables_and_one_tower_updates_batch_norm():
-    _, one, updates_of_one = compute(["/cpu:0"], SOFTMAX, freeze=False)
-    _, two, updates_of_two = compute(["/cpu:0", "/cpu:1"], SOFTMAX, freeze=False)
+    _, one, updates_of_one = compute(["/cpu:0"], SOFTMAX, batch_norm="tower")
+    _, two, updates_of_two = compute(["/cpu:0", "/cpu:1"], SOFTMAX, batch_norm="tower")
     assert set(one) == set(two)
     assert not [name for name in two if "_1/" in name and "conv" not in name]
     assert updates_of_one == updates_of_two == 10  # mean and variance of five batch norms
@@ -92,12 +91,13 @@ def test_no_regulariser_hides_in_the_network():
                 assert sum(session.run(losses)) == 0
 
 
-def test_gradients_are_averaged_by_variable_and_none_counts_as_zero():
+def test_a_variable_that_one_tower_alone_uses_has_half_its_gradient():
+    """Half of (a, twice over 2) and (a, 4 times over b): 3 for a, 8 / 2 for b, none for c."""
     with tf.Graph().as_default(), tf.Session() as session:
-        a, b, c = (tf.get_variable(name, [], initializer=tf.zeros_initializer()) for name in "abc")
-        first, second = [tf.constant(2.0), None, None], [tf.constant(4.0), tf.constant(6.0), None]
-        averaged = towers.average_gradients([first, second], [a, b, c])
-        assert [(v.op.name, session.run(g)) for g, v in averaged] == [("a", 3.0), ("b", 3.0)]
+        a, b, c = (tf.get_variable(name, [], initializer=tf.constant_initializer(2.0)) for name in "abc")
+        session.run(tf.global_variables_initializer())
+        gradients = towers.gradients_of((2 * a + 4 * (a + b * b)) / 2, [a, b, c])
+        assert [(v.op.name, session.run(g)) for g, v in gradients] == [("a", 3.0), ("b", 8.0)]
 
 
 @pytest.mark.parametrize("name, scope, inside", [

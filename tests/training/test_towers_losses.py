@@ -8,7 +8,7 @@ from slim_retrieval.training import towers
 from slim_retrieval.training.devices import open_session
 
 MODEL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "end_point": "", "pooling": "average",
-         "embedding_size": 6, "freeze_batch_norm": True}
+         "embedding_size": 6}
 IMAGES = np.random.RandomState(0).randint(0, 256, (8, 12, 12, 3)).astype(np.float32)
 LABELS = {"label": np.array([0, 0, 1, 1, 2, 2, 0, 0], np.int32),
           "kind": np.array([1, -1, -1, -1, 0, 1, 1, 0], np.int32),
@@ -30,7 +30,8 @@ def devices(count):
 def build(losses, count, loss_scope="tower", weighting=FIXED, **options):
     tf.set_random_seed(1)
     return towers.build_towers(tf.constant(IMAGES), {c: tf.constant(v) for c, v in LABELS.items()}, devices(count),
-                               dict(MODEL, **options), losses, COUNTS, loss_scope, weighting=weighting, tags=TAGS)
+                               dict(MODEL, **options), losses, COUNTS, loss_scope, weighting=weighting, tags=TAGS,
+                               batch_norm="frozen")
 
 
 def step(losses, count, loss_scope="tower", weighting=FIXED, values=None):
