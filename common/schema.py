@@ -146,8 +146,8 @@ class TrainingConfig:
                                     "are any, else virtual CPU devices")
     loss_scope: str = option("tower", "tower: each tower mines in its own slice; global: one loss over the "
                                       "embeddings of all towers", choices=["tower", "global"])
-    batch_norm: str = option("tower", "what batch norm normalises by: tower (each tower's slice of the batch), sync (the "
-                                      "whole batch, whatever the towers), frozen (the stored averages, which stay)",
+    batch_norm: str = option("tower", "what batch norm normalises by: tower (each tower's slice of the batch), sync "
+                                      "(the whole batch, whatever the towers), frozen (the stored averages)",
                              choices=["tower", "sync", "frozen"])
     optimizer: str = option("momentum", "sgd, momentum, adam, rmsprop, adagrad, adadelta, ftrl")
     momentum: float = option(0.9, "of momentum and rmsprop", minimum=0, maximum=1)

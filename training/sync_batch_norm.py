@@ -25,11 +25,12 @@ def synchronize(scopes, devices):
       the number of layers.
 
     Raises:
-      InputError: no batch norm normalises by the batch (there is none, or all are frozen), or the towers' layers differ.
+      InputError: no batch norm normalises by the batch: there is none, or all are frozen.
     """
     layers = list(zip(*(_batch_norms(scope) for scope in scopes)))
     if not layers:
-        raise InputError("training.batch_norm is sync but no batch norm of this network normalises by the batch; set it to frozen")
+        raise InputError("training.batch_norm is sync but no batch norm of this network normalises by the batch; "
+                         "set it to frozen")
     for operations in layers:
         _synchronize_layer(operations, scopes, devices)
     return len(layers)
