@@ -156,6 +156,9 @@ class TrainingConfig:
     clip_norm: float = option(0.0, "clip the gradient's global norm; 0: never", minimum=0)
     schedule: ScheduleConfig = section(ScheduleConfig, "learning rate")
     log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
+    pictures_every_steps: int = option(1000, "steps between TensorBoard's pictures of a batch's hardest triplets; "
+                                             "0: never", minimum=0)
+    stop_on_collapse: bool = option(False, "end training, with exit status 3, when all embeddings have become one")
     save_every_steps: int = option(1000, "steps between checkpoints", minimum=1)
     max_to_keep: int = option(3, "newest checkpoints kept; 0: all", minimum=0)
     keep_every_n_hours: float = option(0.0, "older checkpoints kept beside them: the first, and each one saved this "

@@ -45,7 +45,7 @@ def _hard(labels, training, seed, categories):
 
 SAMPLERS = {"pk": _pk, "pk_category": _pk_category, "pairs": _pairs, "balanced": _balanced, "uniform": _uniform,
             "hard": _hard}
-_WHOLE_CLASSES = ("pk", "pk_category", "hard")
+WHOLE_CLASSES = ("pk", "pk_category", "hard")
 
 
 def build_sampler(labels, training, seed, categories=None):
@@ -83,7 +83,7 @@ def batch_size(training):
     """
     lookup(SAMPLERS, training["sampler"], "training.sampler")
     product = training["classes_per_batch"] * training["images_per_class"]
-    if training["sampler"] in _WHOLE_CLASSES and training["batch_size"] not in (0, product):
+    if training["sampler"] in WHOLE_CLASSES and training["batch_size"] not in (0, product):
         raise InputError("training.batch_size is {} but sampler {} makes batches of {} classes x {} images = {}; "
                          "change these, or leave batch_size at 0".format(
                              training["batch_size"], training["sampler"], training["classes_per_batch"],
@@ -93,7 +93,7 @@ def batch_size(training):
 
 def group_size(training):
     """Return how many images of a batch belong together and must not be parted between towers."""
-    if training["sampler"] in _WHOLE_CLASSES:
+    if training["sampler"] in WHOLE_CLASSES:
         return training["images_per_class"]
     return 2 if training["sampler"] == "pairs" else 1
 

@@ -71,6 +71,11 @@ def pair_losses(specs):
         "num_classes" not in registry.inputs(LOSSES[spec["name"]]) or registry.miners_of(LOSSES[spec["name"]]))]
 
 
+def watched_label(specs):
+    """Return the label column by which a batch is looked at: that of the first loss that compares images."""
+    return label_of((pair_losses(specs) or specs)[0])
+
+
 def logits_heads(specs, num_classes, tags=None):
     """Return {head: width} of the logits layers.
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from slim_retrieval.commands import train_multi_gpu
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.training import loop, towers
 
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
 SMALL = ["--model.network", "small_cnn", "--model.depth_multiplier", "0.125", "--model.image_size", "12",
@@ -91,13 +92,69 @@ def test_the_mixtures_configuration(photos):
                                + 0.3 * np.array(curves["triplet_softmax/cross_entropy"]), rtol=1e-5)
 
 
-def test_collapse_is_said_once(photos, capfd):
-    config = multi_task("fixed")
-    # Images of one colour: whatever the weights, all embeddings coincide.
+@pytest.fixture()
+def flat(photos):
+    """Images of one colour: whatever the weights, all embeddings coincide."""
     for i in range(24):
         Image.fromarray(np.full((12, 12, 3), 90, np.uint8)).save("{}.png".format(i))
-    config["losses"] = [{"name": "triplet_batch_hard"}]
+    config = dict(multi_task("fixed"), losses=[{"name": "triplet_batch_hard"}])
     (photos / "flat.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_collapse_is_said_once(flat, capfd):
     train_multi_gpu.main(["--config", "flat.yaml"])
     errors = capfd.readouterr().err
-    assert errors.count("embeddings have collapsed") == 1 and "step 1: embeddings have collapsed" in errors
+    assert errors.count("embeddings have collapsed") == 1 and "step 3: embeddings have collapsed" in errors
+
+
+def test_a_collapsed_training_can_stop_by_itself(flat, capfd):
+    with pytest.raises(SystemExit) as stop:
+        train_multi_gpu.main(["--config", "flat.yaml", "--training.stop_on_collapse", "true",
+                              "--training.save_every_steps", "2"])
+    errors = capfd.readouterr().err
+    assert stop.value.code == 3 and "error: stopped at step 3: embeddings have collapsed" in errors
+    assert "runs/flat/checkpoints/model.ckpt-2 is kept (training.stop_on_collapse)" in errors
+    assert tf.train.latest_checkpoint("runs/flat/checkpoints").endswith("model.ckpt-2")
+
+
+def test_a_gradient_that_is_no_number_is_not_saved(photos, capfd, monkeypatch):
+    """The loss of the step that spoils the weights is finite: only its gradient tells."""
+    def spoiled(*arguments):
+        built = towers.build_towers(*arguments)
+        factor = tf.where(tf.equal(tf.train.get_or_create_global_step(), 2), np.nan, 1.0)
+        return built._replace(gradients=[(g * factor, v) for g, v in built.gradients])
+    monkeypatch.setattr(loop, "build_towers", spoiled)
+    (photos / "tasks.yaml").write_text(yaml.safe_dump(multi_task("fixed")))
+    with pytest.raises(SystemExit):
+        train_multi_gpu.main(["--config", "tasks.yaml", "--training.log_every_steps", "100"])
+    assert "the gradient's norm is nan at step 3; nothing was saved yet" in capfd.readouterr().err
+    assert tf.train.latest_checkpoint("runs/tasks/checkpoints") is None
+
+
+def test_what_tensorboard_shows(photos):
+    config = multi_task("fixed")
+    config["training"].update(pictures_every_steps=4, num_clones=2)
+    (photos / "tasks.yaml").write_text(yaml.safe_dump(config))
+    train_multi_gpu.main(["--config", "tasks.yaml"])
+    curves = events("tasks")
+    for tag in ("loss", "loss/triplet", "learning_rate", "triplet/active_triplets", "embedding/hardest_positive",
+                "embedding/hardest_negative", "embedding/mean_norm", "embedding/std_pair_distance", "gradient_norm",
+                "batch/with_positive", "batch/with_negative"):
+        assert len(curves[tag]) == 6 and np.isfinite(curves[tag]).all(), tag
+    assert curves["batch/with_positive"] == curves["batch/with_negative"] == [1.0] * 6
+    np.testing.assert_allclose(curves["images_per_second"], 8 * np.array(curves["steps_per_second"]), rtol=1e-5)
+    assert len(curves["hardest_triplets"]) == 2  # at step 4 and at the end
+
+
+def test_healthy_training_warns_of_nothing(photos, capfd):
+    (photos / "tasks.yaml").write_text(yaml.safe_dump(multi_task("fixed")))
+    train_multi_gpu.main(["--config", "tasks.yaml", "--training.steps", "30"])
+    assert "warning" not in capfd.readouterr().err
+
+
+def test_towers_of_one_image_each_are_warned_of(photos, capfd):
+    config = dict(multi_task("fixed"), losses=[{"name": "contrastive"}])
+    (photos / "alone.yaml").write_text(yaml.safe_dump(config))
+    train_multi_gpu.main(["--config", "alone.yaml", "--training.num_clones", "8"])
+    errors = capfd.readouterr().err
+    assert errors.count("there is no positive pair") == 1 and "set training.loss_scope to global" in errors

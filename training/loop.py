@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import signal
-import time
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import write_json
@@ -16,14 +15,17 @@ from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import training_batches
 from slim_retrieval.datasets.samplers import batch_size
-from slim_retrieval.losses import watch
+from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
+from slim_retrieval.training.watching import Watching
 
 log = logging.getLogger(__name__)
+
+COLLAPSED = 3  # exit status of a training that training.stop_on_collapse ended
 
 
 def train(run, options, loader, num_classes, started, tags=None):
@@ -57,7 +59,7 @@ def train(run, options, loader, num_classes, started, tags=None):
             started()
             if report:
                 write_json(os.path.join(run, "restore.json"), report)
-            return _step(session, saver, fetches, run, options["training"], first_step, loader)
+            return _step(session, saver, fetches, run, options, first_step, loader)
 
 
 def _build(options, loader, columns, devices, first_step):
@@ -80,7 +82,11 @@ def _build(options, loader, columns, devices, first_step):
         freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):
         train_op, watched = build_update(towers.gradients, towers.update_ops, training)
-    return {"train": train_op, "loss": towers.loss, "scalars": dict(towers.scalars, **watched)}
+        norm = tf.global_norm([g for g, _ in towers.gradients])
+    return {"train": train_op, "loss": towers.loss,
+            "scalars": dict(towers.scalars, gradient_norm=norm, **watched),
+            "batch": {"images": images, "labels": labels[watched_label(options["losses"])],
+                      "embedding": towers.embedding}}
 
 
 def _start(session, saver, newest, model):
@@ -102,33 +108,23 @@ def _start(session, saver, newest, model):
     return None
 
 
-def _step(session, saver, fetches, run, training, first_step, loader):
+def _step(session, saver, fetches, run, options, first_step, loader):
     """Run the steps; return the last checkpoint's path."""
-    directory = os.path.join(run, "checkpoints")
+    directory, training = os.path.join(run, "checkpoints"), options["training"]
     path, last = None, training["steps"]
-    writer = tf.summary.FileWriter(os.path.join(run, "logs"))
     bar = progress(total=last, initial=first_step, what="training", unit="step")
-    with _sigterm() as terminated, contextlib.closing(writer), contextlib.closing(bar):
-        since, clock, collapse = first_step, time.time(), ""
+    with _sigterm() as terminated, Watching(run, options, first_step) as watching, contextlib.closing(bar):
         for step in range(first_step + 1, last + 1):
-            logging_step = step % training["log_every_steps"] == 0 or step == last
-            wanted = {"train": fetches["train"], "loss": fetches["loss"]}
-            if logging_step:
-                wanted["scalars"] = fetches["scalars"]
-            values = _run(session, wanted, loader)
-            if not math.isfinite(values["loss"]):
-                raise InputError("the loss is {} at step {}; {}; lower training.schedule.learning_rate, or set "
-                                 "training.clip_norm".format(values["loss"], step, _kept(directory)))
-            if logging_step:
-                scalars = dict(values["scalars"], loss=values["loss"],
-                               steps_per_second=(step - since) / max(time.time() - clock, 1e-9))
-                _write_events(writer, step, scalars)
-                bar.set_postfix(dict({"loss": "{:.4f}".format(values["loss"]),
-                                      "rate": "{:.3g}".format(scalars["learning_rate"])}, **watch.summary(scalars)),
-                                refresh=False)
-                collapse = _warn_of_collapse(scalars, training, step, collapse)
-                since, clock = step, time.time()
+            values = _run(session, {name: fetches[name] for name in ["train", "loss"] + watching.wanted(step)}, loader)
+            _check_finite(values, step, directory)
+            shown = watching.look(step, values)
+            if shown:
+                bar.set_postfix(shown, refresh=False)
             bar.update(1)
+            if watching.collapsed and training["stop_on_collapse"]:
+                log.error("stopped at step %d: %s; %s (training.stop_on_collapse)", step, watching.collapsed,
+                          _kept(directory))
+                raise SystemExit(COLLAPSED)
             if step % training["save_every_steps"] == 0 or step == last or terminated:
                 path = checkpoints.save(
                     session, saver, directory, step, training["max_to_keep"], training["keep_every_n_hours"],
@@ -140,12 +136,13 @@ def _step(session, saver, fetches, run, training, first_step, loader):
     return path
 
 
-def _warn_of_collapse(scalars, training, step, before):
-    """Return the line that says that embeddings have collapsed, or ''; log it when it was '' before."""
-    line = watch.describe_collapse(scalars, batch_size(training))
-    if line and not before:
-        log.warning("step %d: %s", step, line)
-    return line
+def _check_finite(values, step, directory):
+    """Refuse to go on, and to save, when the loss or the gradient is no number: the weights are lost with it."""
+    found = {"loss": values["loss"], "gradient's norm": values.get("scalars", {}).get("gradient_norm", 0.0)}
+    for what, value in found.items():
+        if not math.isfinite(value):
+            raise InputError("the {} is {} at step {}; {}; lower training.schedule.learning_rate, or set "
+                             "training.clip_norm".format(what, value, step, _kept(directory)))
 
 
 def _run(session, wanted, loader):
@@ -161,11 +158,6 @@ def _run(session, wanted, loader):
 def _kept(directory):
     newest = checkpoints.latest(directory)
     return "{} is kept".format(newest) if newest else "nothing was saved yet"
-
-
-def _write_events(writer, step, scalars):
-    values = [tf.Summary.Value(tag=name, simple_value=float(value)) for name, value in sorted(scalars.items())]
-    writer.add_summary(tf.Summary(value=values), step)
 
 
 @contextlib.contextmanager

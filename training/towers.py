@@ -9,15 +9,15 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.losses.factory import FIXED, Columns, Outputs, total_loss
 from slim_retrieval.losses.factory import update_ops as loss_update_ops
-from slim_retrieval.losses.specs import logits_heads
+from slim_retrieval.losses.specs import logits_heads, watched_label
 from slim_retrieval.losses.watch import embedding_statistics
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
 from slim_retrieval.training.sync_batch_norm import synchronize
 
 # loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's batch norm
-# and what the losses keep from one step to the next.
-Towers = namedtuple("Towers", "loss scalars gradients update_ops")
+# and what the losses keep from one step to the next; embedding: float32 [B, d] of the whole batch.
+Towers = namedtuple("Towers", "loss scalars gradients update_ops embedding")
 
 
 def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
@@ -68,7 +68,9 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     read = [loss] + list(scalars.values()) + [g for g, _ in gradients]
     with tf.device(VARIABLE_DEVICE), tf.control_dependencies(read):
         update_ops = update_ops + loss_update_ops(losses, totals, weighting)
-    return Towers(loss, scalars, gradients, update_ops)
+    with tf.device(VARIABLE_DEVICE):
+        embedding = tf.concat([model.embedding for model in models], 0)
+    return Towers(loss, scalars, gradients, update_ops, embedding)
 
 
 def split_batch(tensor, parts):
@@ -170,5 +172,5 @@ def _global_loss(models, label_slices, build_loss, trained):
 
 def _loss(losses, columns, weighting, outputs, labels, shares):
     total = total_loss(losses, outputs, labels, columns, weighting, shares)
-    statistics = embedding_statistics(outputs.embedding, labels[losses[0]["label"]], outputs.raw)
+    statistics = embedding_statistics(outputs.embedding, labels[watched_label(losses)], outputs.raw)
     return total, dict(total.scalars, **statistics)

@@ -5,6 +5,7 @@ in a row before it is said: a single batch, or the first steps from random weigh
 """
 import logging
 
+from slim_retrieval.datasets.samplers import WHOLE_CLASSES, batch_size
 from slim_retrieval.losses import watch
 from slim_retrieval.losses.specs import pair_losses
 
@@ -40,8 +41,7 @@ class Warner:
 
 
 def _collapse(scalars, options):
-    training = options["training"]
-    return watch.describe_collapse(scalars, training["classes_per_batch"] * training["images_per_class"])
+    return watch.describe_collapse(scalars, batch_size(options["training"]))
 
 
 def _dead_schedule(scalars, options):
@@ -70,10 +70,14 @@ def _without(scalar, setting, what, scalars, options):
     if not compared or scalars[scalar] > 0:
         return ""
     training = options["training"]
-    sliced = training["loss_scope"] == "tower" and training["num_clones"] != 1
-    return "{}: training.{} is {}{}; raise it{}, or look for empty cells of the label".format(
-        what, setting, training[setting], " and each tower sees its own slice alone" if sliced else "",
-        ", set training.loss_scope to global" if sliced else "")
+    draws_groups = training["sampler"] in WHOLE_CLASSES
+    setting = setting if draws_groups else "sampler"
+    cause = "training.{} is {}".format(setting, training[setting])
+    cure = "raise it" if draws_groups else "take training.sampler pk or larger batches"
+    if training["loss_scope"] == "tower" and training["num_clones"] != 1:
+        cause += " and each tower sees its own slice alone"
+        cure += ", set training.loss_scope to global"
+    return "{}: {}; {}, or look for empty cells of the label".format(what, cause, cure)
 
 
 def _nothing_active(scalars, options):
@@ -88,7 +92,7 @@ def _nothing_active(scalars, options):
 CONDITIONS = {
     "collapse": (3, _collapse),
     "dead_schedule": (2, _dead_schedule),
-    "no_positives": (1, _no_positives),
-    "no_negatives": (1, _no_negatives),
+    "no_positives": (2, _no_positives),
+    "no_negatives": (2, _no_negatives),
     "nothing_active": (10, _nothing_active),
 }

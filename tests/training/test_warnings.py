@@ -1,8 +1,10 @@
 """Each warning comes on a made case, once, with its cause, and none on a healthy run."""
+import dataclasses
 import logging
 
 import pytest
 
+from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.training.warnings import Warner
 
 HEALTHY = {"embedding/mean_pair_distance": 1.2, "learning_rate": 0.1, "batch/with_positive": 1.0,
@@ -12,8 +14,8 @@ HEALTHY = {"embedding/mean_pair_distance": 1.2, "learning_rate": 0.1, "batch/wit
 def options(losses=("triplet",), schedule=None, **training):
     schedule = dict({"name": "cosine", "learning_rate": 0.1, "decay_steps": 80}, **schedule or {})
     return {"losses": [{"name": name} if isinstance(name, str) else name for name in losses],
-            "training": dict({"steps": 100, "classes_per_batch": 4, "images_per_class": 2, "num_clones": 1,
-                              "loss_scope": "tower", "schedule": schedule}, **training)}
+            "training": dict(dataclasses.asdict(TrainingConfig()), steps=100, classes_per_batch=4, images_per_class=2,
+                             schedule=schedule, **training)}
 
 
 def lines(caplog, settings, *changes):
@@ -28,8 +30,8 @@ def lines(caplog, settings, *changes):
 @pytest.mark.parametrize("change, patience, words", [
     ({"embedding/mean_pair_distance": 0.04}, 3, "embeddings have collapsed"),
     ({"learning_rate": 0.0}, 2, "the cosine schedule ends before training does (decay_steps 80, training.steps 100)"),
-    ({"batch/with_positive": 0.0}, 1, "no positive pair: training.images_per_class is 2; raise it, or look for empty"),
-    ({"batch/with_negative": 0.0}, 1, "nothing is pushed apart: training.classes_per_batch is 4; raise it"),
+    ({"batch/with_positive": 0.0}, 2, "no positive pair: training.images_per_class is 2; raise it, or look for empty"),
+    ({"batch/with_negative": 0.0}, 2, "nothing is pushed apart: training.classes_per_batch is 4; raise it"),
     ({"triplet/active_triplets": 0.0}, 10, "no triplet or pair has cost anything for long in triplet:")])
 def test_a_condition_that_lasts_is_said_once_with_its_cause(caplog, change, patience, words):
     assert not lines(caplog, options(), *[change] * (patience - 1) + [{}] + [change] * (patience - 1))
@@ -50,16 +52,22 @@ def test_a_rate_that_was_never_above_0(caplog):
 
 def test_towers_that_split_groups_are_named(caplog):
     change = {"batch/with_positive": 0.0, "batch/with_negative": 0.0}
-    found = lines(caplog, options(num_clones=4), change)
+    found = lines(caplog, options(num_clones=4), change, change)
     assert all("each tower sees its own slice alone; raise it, set training.loss_scope to global" in f for f in found)
     assert len(found) == 2
     caplog.clear()
-    assert all("slice" not in line for line in lines(caplog, options(num_clones=4, loss_scope="global"), change))
+    found = lines(caplog, options(num_clones=4, loss_scope="global"), change, change)
+    assert len(found) == 2 and all("slice" not in line for line in found)
 
 
 @pytest.mark.parametrize("losses", [["softmax"], ["proxy_anchor", "arcface"], [{"name": "contrastive", "memory": 9}]])
 def test_losses_that_need_no_pairs_of_the_batch(caplog, losses):
     assert not lines(caplog, options(losses), *[{"batch/with_positive": 0.0, "batch/with_negative": 0.0}] * 3)
+
+
+def test_a_sampler_that_draws_at_random_is_named(caplog):
+    (found,) = lines(caplog, options(sampler="uniform"), *[{"batch/with_positive": 0.0}] * 2)
+    assert "training.sampler is uniform; take training.sampler pk or larger batches, or look" in found
 
 
 def test_what_still_costs_is_active(caplog):

@@ -1,0 +1,73 @@
+"""What is seen of a training while it runs: TensorBoard events, the progress line, warnings, pictures."""
+import os
+import time
+
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.losses import watch
+from slim_retrieval.training import summaries
+from slim_retrieval.training.warnings import Warner
+
+TRIPLETS_SHOWN = 8
+
+
+class Watching:
+    """Says what to fetch at a step, and takes what was fetched. A context manager: it holds the file of events.
+
+    Attributes:
+      collapsed: the line that says that the embeddings have collapsed, as long as they are; else ''.
+    """
+
+    def __init__(self, run, options, first_step):
+        """Begin to watch a run (its folder) that has made `first_step` steps; `options` is the whole configuration."""
+        self.collapsed = ""
+        self._training = options["training"]
+        self._batch = batch_size(self._training)
+        self._writer = tf.summary.FileWriter(os.path.join(run, "logs"))
+        self._warner = Warner(options)
+        self._since, self._clock = first_step, time.time()
+
+    def wanted(self, step):
+        """Return what a step is to fetch besides the train op and the loss: names of `scalars` and `batch`."""
+        found = []
+        # Where weights are saved, the gradient that made them must be known to be finite.
+        if self._is_due(step, "log_every_steps") or self._is_due(step, "save_every_steps"):
+            found.append("scalars")
+        if self._is_due(step, "pictures_every_steps"):
+            found.append("batch")
+        return found
+
+    def look(self, step, values):
+        """Take what a step gave; return {name: text} for the progress line, or None where nothing is logged.
+
+        Args:
+          values: {"loss": number} and what was `wanted`: "scalars" {name: number}; "batch" {"images": [B, S, S, 3],
+            "labels": [B], "embedding": [B, d]}.
+        """
+        if "batch" in values:
+            self._show_triplets(step, **values["batch"])
+        if not self._is_due(step, "log_every_steps"):
+            return None
+        rate = (step - self._since) / max(time.time() - self._clock, 1e-9)
+        scalars = dict(values["scalars"], loss=values["loss"], steps_per_second=rate,
+                       images_per_second=rate * self._batch)
+        summaries.write_scalars(self._writer, step, scalars)
+        self.collapsed = self._warner.look(step, scalars).get("collapse", "")
+        self._since, self._clock = step, time.time()
+        return dict({"loss": "{:.4f}".format(values["loss"]), "rate": "{:.3g}".format(scalars["learning_rate"])},
+                    **watch.summary(scalars))
+
+    def _show_triplets(self, step, images, labels, embedding):
+        triplets = summaries.hardest_triplets(embedding, labels, TRIPLETS_SHOWN)
+        if len(triplets):
+            summaries.write_picture(self._writer, step, "hardest_triplets", summaries.triplet_picture(images, triplets))
+
+    def _is_due(self, step, setting):
+        every = self._training[setting]
+        return bool(every) and (step % every == 0 or step == self._training["steps"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._writer.close()
