@@ -138,3 +138,13 @@ def test_no_query_has_positives():
 def test_unknown_definition_lists_the_known_ones():
     with pytest.raises(InputError, match="unknown definition of average precision 'area'.*step, trapezoid"):
         metrics.evaluate(np.array([[0]]), from_labels([0], [0]), "area")
+
+
+def test_one_true_match_for_each_query_makes_map_the_mean_reciprocal_rank():
+    random = np.random.RandomState(0)
+    labels = random.permutation(40)
+    ranks = np.array([random.permutation(40)[:30] for _ in range(40)])  # some are not found
+    result = metrics.evaluate(ranks, from_labels(np.arange(40), labels))
+    places = [(labels[row] == query).nonzero()[0] for query, row in enumerate(ranks)]
+    expected = np.mean([1 / (place[0] + 1) if len(place) else 0 for place in places])
+    assert result["mAP"] == pytest.approx(expected) and result["mean_reciprocal_rank"] == pytest.approx(expected)
