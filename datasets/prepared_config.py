@@ -89,8 +89,7 @@ def _training(table, is_small, side):
     per_batch = min(8, classes)
     batch = 4 * per_batch
     steps = int(np.clip(30 * len(table) // batch, 500, 20000))
-    model = {"network": "mobilenet_v2", "image_size": 224, "pooling": "average", "embedding_size": 256,
-             "ignore_missing_vars": True}
+    model = {"network": "mobilenet_v2", "image_size": 224, "pooling": "average", "embedding_size": 256}
     if is_small:
         model = {"network": "small_cnn", "image_size": max(8, int(round(side / 4.0)) * 4), "pooling": "average",
                  "embedding_size": 128}

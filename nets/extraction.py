@@ -15,7 +15,8 @@ from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_im
 
 NO_CHECKPOINT = "no checkpoint {}; train first (train_multi_gpu.py --config ...)"
 # Options that the stored weights depend on.
-SHAPES_WEIGHTS = ["network", "depth_multiplier", "layout", "image_size", "end_point", "embedding_size"]
+SHAPES_WEIGHTS = ["network", "depth_multiplier", "layout", "image_size", "end_point", "layers", "layers_scope",
+                  "embedding_size"]
 
 
 class FeatureNetwork:

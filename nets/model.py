@@ -1,5 +1,5 @@
-"""The whole feature network: preprocessing, backbone, pooling, embedding layer, logits. One function builds it
-for training and for extraction, so that both agree."""
+"""The whole feature network: preprocessing, backbone, new layers, pooling, embedding layer, logits. One function builds
+it for training and for extraction, so that both agree."""
 import re
 from collections import namedtuple
 
@@ -8,6 +8,7 @@ from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.nets.end_points import find_tensor
 from slim_retrieval.nets.factory import build_network
 from slim_retrieval.nets.freezing import frozen_batch_norm
+from slim_retrieval.nets.layers import add_layers, initializer
 from slim_retrieval.nets.pooling import POOLING, WITH_POWER
 
 # embedding: float32 [B, d], rows L2-normalised; raw: the same before normalisation;
@@ -31,17 +32,21 @@ def build_model(images, options, num_classes=None, is_training=False, frozen=fro
       Model.
 
     Raises:
-      InputError: unknown network, pooling or end point; a width, layout or size that the network does not have.
+      InputError: unknown network, pooling, end point or initializer; a width, layout or size that the network does not
+        have; layers that do not fit.
     """
     with frozen_batch_norm(frozen):
         net, end_points = build_network(images, is_training, options)
-    if options["end_point"]:
-        net = find_tensor(end_points, options["end_point"])
+        if options["end_point"]:
+            net = find_tensor(end_points, options["end_point"])
+        net, added = add_layers(net, options, is_training)
     raw = pool(net, options["pooling"], options.get("gem_p", 3.0))
     if options["embedding_size"]:
-        raw = slim.fully_connected(raw, options["embedding_size"], activation_fn=None, scope="embedding")
+        start = initializer(options.get("initializer", "xavier"), options.get("initializer_stddev", 0.01))
+        raw = slim.fully_connected(raw, options["embedding_size"], activation_fn=None, weights_initializer=start,
+                                   scope="embedding")
     embedding = l2_normalize(raw)
-    end_points = dict(end_points, embedding=embedding)
+    end_points = dict(end_points, embedding=embedding, **added)
     logits = {column: slim.fully_connected(raw, count, activation_fn=None, scope=_logits_scope(column))
               for column, count in sorted((num_classes or {}).items())}
     return Model(embedding, raw, logits, end_points)

@@ -84,7 +84,7 @@ def test_the_mixtures_configuration(photos):
             {"name": "triplet_softmax", "category": "category", "options": {"omega": 0.7, "margin": 0.2}}]
     train_multi_gpu.main(["--config", config, "--data.path", ".", "--run.name", "mix", "--training.steps", "3",
                           "--training.classes_per_batch", "3", "--training.images_per_class", "2",
-                          "--training.log_every_steps", "1", "--model.ignore_missing_vars", "false"] + SMALL)
+                          "--training.log_every_steps", "1"] + SMALL)
     curves = events("mix")
     # Three pairs, both ways, each with one negative: the three classes of a batch are of one category.
     assert curves["triplet_softmax/triplets"] == [6, 6, 6]
