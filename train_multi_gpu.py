@@ -56,12 +56,13 @@ def main(argv=None):
         runs.save_config(run, config)
         runs.point_latest(run)
 
+    from slim_retrieval.graph import knn
     from slim_retrieval.training.loop import train
     log.info("run %s: %d images, %s", run, len(table.paths),
              ", ".join("{} classes by {}".format(len(names), column) for column, names in classes.items()))
     try:
         _refuse_other_settings(run, options)
-        train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags)
+        train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags, knn.neighbors)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(run)  # goes only when it is empty: nothing came of it

@@ -46,12 +46,18 @@ def decode(source, name=None):
         raise UnreadableImage(name, reason or type(error).__name__) from error
 
 
-def resize(image, height, width=None):
+def resize(image, height, width=None, box=None):
     """Return `image` (uint8 [H, W, 3]) as [height, width, 3], bilinear with antialiasing; the aspect ratio is not kept.
 
     An image that has the size already is returned as it is. Without `width` it becomes a square.
+
+    Args:
+      box: left, top, right, bottom as shares of the image's sides: only what lies in it; None: all.
     """
     width = width or height
+    if box is not None:
+        pixels = tuple(float(place) for place in np.multiply(box, (image.shape[1], image.shape[0]) * 2))
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR, pixels))
     if image.shape[:2] == (height, width):
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR))

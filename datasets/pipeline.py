@@ -7,6 +7,7 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.augment_pipeline import augment
 from slim_retrieval.datasets.images import resize
 from slim_retrieval.datasets.table import UnreadableImage
 
@@ -19,62 +20,65 @@ _AHEAD = 2  # image_shards: shards in work while one is used
 _as_written = tf.autograph.experimental.do_not_convert
 
 
-def training_batches(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, workers=2, prefetch=4,
-                     first_image=0, batch_size=None):
+def training_batches(loader, first_step, last_step, **options):
     """Return graph tensors that give batch first_step, first_step + 1, ..., last_step - 1, then OutOfRangeError.
 
-    Batch t is the same whether or not the run was resumed: the loader's rows, the crops and the flips depend on
-    (seed, t) alone.
+    Batch t is the same whether or not the run was resumed: the loader's rows and all that is random in an image depend
+    on (seed, t) alone.
 
     Args:
       loader: BatchLoader.
-      crop_padding: pixels by which the image is mirrored beyond its edges before a random crop back to its size.
-      flip: mirror each image left to right with probability 1/2.
-      seed: seed of crops and flips.
-      workers: batches loaded in parallel.
-      prefetch: batches ready ahead.
-      first_image, batch_size: where `loader.part(...)` begins in the whole batch, and the size of that; a part has the
-        crops and flips that it has in the whole.
+      options: see `_dataset`.
 
     Returns:
       float32 images [B, S, S, 3] with raw values 0 to 255, and {column: int32 labels [B]}. When running them raises a
       tf.errors.OpError and `loader.failure` is not None, the latter is the cause, to be raised in its place.
 
     Raises:
-      InputError: crop_padding is not smaller than the image.
+      InputError: crop_padding is not smaller than the image, or a range of the augmentation is none.
+    """
+    with tf.device("/cpu:0"):
+        return tf.data.make_one_shot_iterator(_dataset(loader, first_step, last_step, **options)).get_next()
+
+
+def restartable_batches(loader, **options):
+    """Return as `training_batches`, and a function start(session, first_step, last_step) to be called before the first
+    batch, and again whenever the batches to come are other ones: whatever was loaded ahead is dropped."""
+    with tf.device("/cpu:0"):
+        steps = tf.placeholder(tf.int64, [2], "first_and_last_step")
+        iterator = tf.data.make_initializable_iterator(_dataset(loader, steps[0], steps[1], **options))
+        images, labels = iterator.get_next()
+
+    def start(session, first_step, last_step):
+        session.run(iterator.initializer, {steps: [first_step, last_step]})
+
+    return images, labels, start
+
+
+def _dataset(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, workers=2, prefetch=4,
+             augmentation=None, first_image=0, batch_size=None):
+    """Return the tf.data pipeline.
+
+    Args:
+      crop_padding: pixels by which the image is mirrored beyond its edges before a random crop back to its size.
+      flip: mirror each image left to right with probability 1/2.
+      seed: seed of all that is random in an image.
+      workers: batches loaded in parallel.
+      prefetch: batches ready ahead.
+      augmentation: dict of AugmentationConfig; None: all off.
+      first_image, batch_size: where `loader.part(...)` begins in the whole batch, and the size of that; all that is
+        random in a part is as it is in the whole.
     """
     size = loader.image_size
     if crop_padding >= size:
         raise InputError("data.crop_padding is {} but images have {} pixels (model.image_size); it must be "
                          "smaller".format(crop_padding, size))
-    with tf.device("/cpu:0"):
-        dataset = tf.data.Dataset.range(first_step, last_step)
-        dataset = dataset.map(_as_written(lambda step: _load(loader, step)), num_parallel_calls=workers)
-        dataset = dataset.map(_as_written(lambda step, images, *labels: (
-            augment(images, step, crop_padding, flip, seed, first_image, batch_size),
-            dict(zip(loader.columns, labels)))))
-        return tf.data.make_one_shot_iterator(dataset.prefetch(prefetch)).get_next()
-
-
-def augment(images, step, crop_padding, flip, seed, first_image=0, batch_size=None):
-    """Return `images` [B, S, S, 3] as float32, each cropped and flipped as (seed, step, its place in the batch) say.
-
-    The images may be a part of a batch of `batch_size`, from its place `first_image` on.
-    The padding mirrors the image without repeating its edge (np.pad's mode "reflect").
-    """
-    batch, size = tf.shape(images)[0], int(images.shape[1])
-    uniform = tf.random.stateless_uniform([batch_size or batch, 3], seed=tf.stack([tf.cast(seed, tf.int64), step]))
-    uniform = uniform[first_image:first_image + batch]
-    # Below 1 even after rounding, so that the offsets are 0 to 2 * crop_padding.
-    offsets = tf.cast(uniform[:, :2] * (2 * crop_padding + 1), tf.int32) - crop_padding
-    rows = _reflect(offsets[:, :1] + tf.range(size)[None, :], size)
-    columns = _reflect(offsets[:, 1:] + tf.range(size)[None, :], size)
-    if flip:
-        columns = tf.where(tf.tile(uniform[:, 2:] < 0.5, [1, size]), tf.reverse(columns, [1]), columns)
-    if crop_padding or flip:
-        images = tf.gather(images, rows, axis=1, batch_dims=1)
-        images = tf.gather(images, columns, axis=2, batch_dims=1)
-    return tf.cast(tf.reshape(images, [batch, size, size, 3]), tf.float32)
+    dataset = tf.data.Dataset.range(first_step, last_step)
+    dataset = dataset.map(_as_written(lambda step: _load(loader, step)), num_parallel_calls=workers)
+    dataset = dataset.map(_as_written(lambda step, images, *labels: (
+        augment(images, step, crop_padding, flip, seed, augmentation, first_image, batch_size),
+        dict(zip(loader.columns, labels)))))
+    return dataset.prefetch(prefetch)
 
 
 def image_batches(table, image_size, batch_size, first_row=0, skip_unreadable=False, workers=2):
@@ -143,12 +147,6 @@ def _load(loader, step):
     for tensor in labels:
         tensor.set_shape([None])
     return [step, images] + labels
-
-
-def _reflect(index, size):
-    """Return positions before 0 or beyond size - 1 mirrored back in."""
-    index = tf.abs(index)
-    return (size - 1) - tf.abs((size - 1) - index)
 
 
 def _load_one(table, row, size_of):

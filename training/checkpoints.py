@@ -28,6 +28,11 @@ def latest(directory):
     return max(_complete(directory), default=(0, None))[1]
 
 
+def steps(directory):
+    """Return the steps of all complete checkpoints in `directory`, ascending."""
+    return sorted(step for step, _ in _complete(directory))
+
+
 def best(directory):
     """Return the path (prefix) of the checkpoint that `keep_best` took for the best, or None."""
     step = keeping.best_step(directory)

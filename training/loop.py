@@ -13,12 +13,14 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
-from slim_retrieval.datasets.pipeline import training_batches
+from slim_retrieval.datasets.pipeline import restartable_batches, training_batches
 from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.datasets.training_set import pipeline_options
 from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
+from slim_retrieval.training.mining import Miner
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
 from slim_retrieval.training.watching import Watching
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 COLLAPSED = 3  # exit status of a training that training.stop_on_collapse ended
 
 
-def train(run, options, loader, num_classes, started, tags=None):
+def train(run, options, loader, num_classes, started, tags=None, search=None):
     """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
 
     Args:
@@ -38,6 +40,7 @@ def train(run, options, loader, num_classes, started, tags=None):
       num_classes: {label column: classes}.
       started: called once everything is built and restored, before the first step (or when none is left).
       tags: {label column: [V, T]} of columns with several tags a cell (losses/label_columns.py).
+      search: for sampler `hard`: nearest neighbours of features, as training/mining.py wants them.
 
     Raises:
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
@@ -52,23 +55,26 @@ def train(run, options, loader, num_classes, started, tags=None):
     devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
     with tf.Graph().as_default():
         tf.set_random_seed(options["run"]["seed"])
-        fetches = _build(options, loader, (num_classes, tags), devices, first_step)
+        miner = Miner(loader, options["losses"][0]["label"], options, directory, search) if (
+            options["training"]["sampler"] == "hard") else None
+        fetches = _build(options, loader, (num_classes, tags), devices, first_step, miner)
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             report = _start(session, saver, newest, options["model"])
             started()
             if report:
                 write_json(os.path.join(run, "restore.json"), report)
-            return _step(session, saver, fetches, run, options, first_step, loader)
+            return _step(session, saver, fetches, run, options, first_step, loader, miner)
 
 
-def _build(options, loader, columns, devices, first_step):
+def _build(options, loader, columns, devices, first_step, miner=None):
     """Build input, towers and train op; return {name: what to fetch}."""
-    training, data = options["training"], options["data"]
+    training = options["training"]
     with tf.device(VARIABLE_DEVICE):
-        images, labels = training_batches(
-            loader, first_step, training["steps"], data["crop_padding"], data["flip"],
-            options["run"]["seed"], data["workers"], data["prefetch"])
+        if miner:
+            images, labels, start = restartable_batches(loader, **pipeline_options(options))
+        else:
+            images, labels = training_batches(loader, first_step, training["steps"], **pipeline_options(options))
     size, batch = options["model"]["image_size"], batch_size(training)
     images.set_shape([batch, size, size, 3])
     for column in labels.values():
@@ -78,6 +84,8 @@ def _build(options, loader, columns, devices, first_step):
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
                           frozen, training["batch_norm"])
+    if miner:
+        miner.build(options["model"], devices[0], start, first_step)
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):
@@ -108,13 +116,15 @@ def _start(session, saver, newest, model):
     return None
 
 
-def _step(session, saver, fetches, run, options, first_step, loader):
+def _step(session, saver, fetches, run, options, first_step, loader, miner=None):
     """Run the steps; return the last checkpoint's path."""
     directory, training = os.path.join(run, "checkpoints"), options["training"]
     path, last = None, training["steps"]
     bar = progress(total=last, initial=first_step, what="training", unit="step")
     with _sigterm() as terminated, Watching(run, options, first_step) as watching, contextlib.closing(bar):
         for step in range(first_step + 1, last + 1):
+            if miner:
+                miner.before(session, step - 1)
             values = _run(session, {name: fetches[name] for name in ["train", "loss"] + watching.wanted(step)}, loader)
             _check_finite(values, step, directory)
             shown = watching.look(step, values)

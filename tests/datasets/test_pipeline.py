@@ -6,8 +6,9 @@ import pytest
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.augment_pipeline import augment
 from slim_retrieval.datasets.loader import BatchLoader
-from slim_retrieval.datasets.pipeline import augment, image_batches, image_shards, training_batches
+from slim_retrieval.datasets.pipeline import image_batches, image_shards, training_batches
 from slim_retrieval.datasets.sampler import PKSampler
 from slim_retrieval.datasets.table import ImageTable, UnreadableImage
 
@@ -106,7 +107,7 @@ def test_flip_alone_keeps_or_mirrors_and_nothing_is_random_without_both():
 
 def test_padding_must_be_smaller_than_the_image():
     with tf.Graph().as_default(), pytest.raises(InputError, match="crop_padding is 6 but images have 6 pixels"):
-        training_batches(_loader(), 0, 1, SIZE)
+        training_batches(_loader(), 0, 1, crop_padding=SIZE)
 
 
 def test_an_input_error_in_the_loader_is_kept_for_the_training_loop():
