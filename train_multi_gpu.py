@@ -16,8 +16,8 @@ from slim_retrieval.common.files import write_json
 from slim_retrieval.common.logs import start_logging
 
 # What may change when a run is resumed; everything else shapes the weights.
-MAY_CHANGE = ["training.steps", "training.log_every_steps", "training.save_every_steps", "training.max_to_keep",
-              "training.pictures_every_steps", "training.stop_on_collapse",
+MAY_CHANGE = ["training.epochs", "training.steps", "training.log_every_steps", "training.save_every_steps",
+              "training.max_to_keep", "training.pictures_every_steps", "training.stop_on_collapse",
               "training.keep_every_n_hours", "training.keep_every_n_steps", "training.num_clones", "training.devices",
               "data.workers", "data.prefetch", "data.query", "data.gallery", "data.validation", "run.name",
               "run.directory"]
@@ -45,6 +45,8 @@ def main(argv=None):
     options = configuration.to_plain(config)
     check_disjoint(options["data"])
     table = read_split(options["data"], "train", options["run"]["seed"])
+    _plan(config, len(table))
+    options = configuration.to_plain(config)
     loader, classes, tags = _loader(table, options)
 
     run = runs.create(config, flags.config)
@@ -69,6 +71,20 @@ def main(argv=None):
     if loader.unreadable:
         log.warning("%d images could not be read and were replaced by others of their class, e.g. %s",
                     len(loader.unreadable), loader.unreadable[0])
+
+
+def _plan(config, images):
+    """Put lengths that are given in epochs into `config` as steps, check the plan and warn of one that trains nothing.
+    """
+    from slim_retrieval.training import plan
+    for key, steps in plan.in_steps(configuration.to_plain(config)["training"], images).items():
+        section, name = config.training, key
+        if key.startswith("schedule."):
+            section, name = config.training.schedule, key.split(".")[1]
+        section[name] = steps
+    options = configuration.to_plain(config)
+    plan.check(options["training"])
+    plan.warn_of_dead_schedule(options["training"])
 
 
 def _loader(table, options):

@@ -137,24 +137,38 @@ class WeightingConfig:
 @dataclass
 class ScheduleConfig:
     name: str = option("fixed", "fixed, exponential, natural_exp, inverse_time, polynomial, piecewise, cosine, "
-                                "cosine_restarts, linear_cosine")
-    learning_rate: float = option(0.01, "rate at step 0", minimum=0)
+                                "cosine_restarts, linear_cosine, noisy_linear_cosine, one_cycle")
+    learning_rate: float = option(0.01, "rate at step 0 (one_cycle: the highest)", minimum=0)
     decay_steps: int = option(1000, "length of the decay (cosine_restarts: of its first period) in steps of the global "
                                     "batch", minimum=1)
+    decay_epochs: float = option(0.0, "the same in epochs: images / global batch steps; 0: decay_steps", minimum=0)
     decay_rate: float = option(0.5, "per decay_steps: the factor (exponential), the exponent (natural_exp: "
                                      "e^-rate), the slope (inverse_time: 1 / (1 + rate))", minimum=0)
     staircase: bool = option(False, "decay in steps rather than smoothly (exponential, natural_exp, inverse_time)")
-    end_learning_rate: float = option(0.0, "rate at the end (polynomial)", minimum=0)
+    end_learning_rate: float = option(0.0, "rate at the end (polynomial, one_cycle)", minimum=0)
     power: float = option(1.0, "power of the polynomial", minimum=0)
     cycle: bool = option(False, "start the polynomial again beyond decay_steps")
     boundaries: List[int] = option([], "piecewise: steps after which the next value holds")
+    boundary_epochs: List[float] = option([], "piecewise: the boundaries in epochs; empty: boundaries", minimum=0)
     values: List[float] = option([], "piecewise: one rate more than boundaries; learning_rate is not used", minimum=0)
     alpha: float = option(0.0, "lowest rate as a share of learning_rate (cosine, cosine_restarts); added to the linear "
-                               "part (linear_cosine)", minimum=0)
-    beta: float = option(0.001, "lowest rate as a share of learning_rate (linear_cosine)", minimum=0)
-    num_periods: float = option(0.5, "periods of the cosine within decay_steps (linear_cosine)", minimum=0)
+                               "part (linear_cosine, also noisy)", minimum=0)
+    beta: float = option(0.001, "lowest rate as a share of learning_rate (linear_cosine, also noisy)", minimum=0)
+    num_periods: float = option(0.5, "periods of the cosine within decay_steps (linear_cosine, also noisy)", minimum=0)
+    initial_variance: float = option(1.0, "noisy_linear_cosine: variance of the noise at step 0", minimum=0)
+    variance_decay: float = option(0.55, "noisy_linear_cosine: the variance at step t is initial_variance / "
+                                         "(1 + t)^variance_decay", minimum=0)
     t_mul: float = option(2.0, "each restart's period over the one before (cosine_restarts)", minimum=1)
     m_mul: float = option(1.0, "each restart's peak over the one before (cosine_restarts)", minimum=0)
+    rise: float = option(0.3, "one_cycle: share of decay_steps in which the rate rises", minimum=0.01, maximum=0.99)
+    start_factor: float = option(0.04, "one_cycle: rate at step 0 as a share of learning_rate", minimum=0, maximum=1)
+    cycle_momentum: float = option(0.0, "one_cycle: momentum at the highest rate, such as 0.85; it falls and rises "
+                                        "against the rate (momentum, rmsprop); 0: momentum stays", minimum=0, maximum=1)
+    warmup_steps: int = option(0, "steps before the schedule, whose own steps count from there", minimum=0)
+    warmup_epochs: float = option(0.0, "the same in epochs; 0: warmup_steps", minimum=0)
+    warmup: str = option("linear", "linear: from warmup_start to where the schedule begins; constant: warmup_start",
+                         choices=["linear", "constant"])
+    warmup_start: float = option(0.0, "rate at step 0 of the warm-up", minimum=0)
 
 
 @dataclass
@@ -171,6 +185,7 @@ class MiningConfig:
 @dataclass
 class TrainingConfig:
     steps: int = option(10000, "steps of the global batch", minimum=1)
+    epochs: float = option(0.0, "the same in epochs: images / global batch steps; 0: steps", minimum=0)
     sampler: str = option("pk", "what a batch holds: pk (P classes x K images), pk_category (the P classes from one "
                                 "category or few), hard (each anchor's class with its mined hardest wrong classes), "
                                 "pairs (siamese), balanced (each class as often, one image a draw), uniform (each "
@@ -195,10 +210,26 @@ class TrainingConfig:
                                       "(the whole batch, whatever the towers), frozen (the stored averages)",
                              choices=["tower", "sync", "frozen"])
     optimizer: str = option("momentum", "sgd, momentum, adam, rmsprop, adagrad, adadelta, ftrl")
-    momentum: float = option(0.9, "of momentum and rmsprop", minimum=0, maximum=1)
+    momentum: float = option(0.9, "momentum: share of the velocity that is kept", minimum=0, maximum=1)
+    nesterov: bool = option(False, "momentum: Nesterov's, which looks one step ahead")
+    opt_epsilon: float = option(0.0, "adam, rmsprop, adadelta: the constant that keeps them from dividing by zero; 0: "
+                                     "the optimizer's own (1e-8, 1e-10, 1e-6)", minimum=0)
+    adam_beta1: float = option(0.9, "adam: decay of the mean of gradients", minimum=0, maximum=0.999999)
+    adam_beta2: float = option(0.999, "adam: decay of the mean of their squares", minimum=0, maximum=0.999999)
+    rmsprop_decay: float = option(0.9, "rmsprop: decay of the mean of squares", minimum=0, maximum=1)
+    rmsprop_momentum: float = option(0.9, "rmsprop: momentum", minimum=0, maximum=1)
+    adagrad_initial_accumulator_value: float = option(0.1, "adagrad: where the sums of squares start", minimum=1e-12)
+    adadelta_rho: float = option(0.95, "adadelta: decay of both means", minimum=0, maximum=1)
+    ftrl_learning_rate_power: float = option(-0.5, "ftrl: how the rate falls with the sums of squares; 0: not at all",
+                                             minimum=-10, maximum=0)
+    ftrl_initial_accumulator_value: float = option(0.1, "ftrl: where the sums of squares start", minimum=1e-12)
+    ftrl_l1: float = option(0.0, "ftrl: L1 term", minimum=0)
+    ftrl_l2: float = option(0.0, "ftrl: L2 term, beside weight_decay", minimum=0)
     weight_decay: float = option(4e-5, "L2 decay of the weights, added once after averaging (not on biases, "
                                        "batch norm or depthwise filters)", minimum=0)
-    clip_norm: float = option(0.0, "clip the gradient's global norm; 0: never", minimum=0)
+    clip_value: float = option(0.0, "clip each number of the gradient to plus or minus this; 0: never", minimum=0)
+    clip_variable_norm: float = option(0.0, "then clip the norm of each variable's gradient; 0: never", minimum=0)
+    clip_norm: float = option(0.0, "then clip the gradient's global norm; 0: never", minimum=0)
     schedule: ScheduleConfig = section(ScheduleConfig, "learning rate")
     log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
     pictures_every_steps: int = option(1000, "steps between TensorBoard's pictures of a batch's hardest triplets; "

@@ -61,6 +61,8 @@ def train(run, options, loader, num_classes, started, tags=None, search=None):
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             report = _start(session, saver, newest, options["model"])
+            if not newest:
+                session.run(fetches["start"])  # now that the weights are there
             started()
             if report:
                 write_json(os.path.join(run, "restore.json"), report)
@@ -89,10 +91,10 @@ def _build(options, loader, columns, devices, first_step, miner=None):
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):
-        train_op, watched = build_update(towers.gradients, towers.update_ops, training)
+        update = build_update(towers.gradients, towers.update_ops, training, options["run"]["seed"])
         norm = tf.global_norm([g for g, _ in towers.gradients])
-    return {"train": train_op, "loss": towers.loss,
-            "scalars": dict(towers.scalars, gradient_norm=norm, **watched),
+    return {"train": update.train, "start": update.start, "loss": towers.loss,
+            "scalars": dict(towers.scalars, gradient_norm=norm, **update.watched),
             "batch": {"images": images, "labels": labels[watched_label(options["losses"])],
                       "embedding": towers.embedding}}
 
