@@ -45,7 +45,7 @@ class CFA:
         a query does not have. A query's own edges are its similarities also where the gallery's are denoised: rows
         are normalised, so the scale hardly matters (exact ones changed mAP by .002).
       query_neighbors: neighbours of augmented queries.
-      tolerance, max_iterations: of the solver, see diffusion.solve.
+      tolerance, max_iterations, storage: of the solver, see diffusion.solve.
       seed: of the k-means cells; automatic: of the random images of the signatures.
 
     Attributes (after fit):
@@ -55,7 +55,7 @@ class CFA:
     """
 
     def __init__(self, levels=None, residual=1.0, gamma=3.0, edges="mutual", graph_from="original",
-                 queries="auto", query_neighbors=10, tolerance=1e-4, max_iterations=100, seed=0):
+                 queries="auto", query_neighbors=10, tolerance=1e-4, max_iterations=100, storage="float32", seed=0):
         self.levels = levels
         self.residual = residual
         self.gamma = gamma
@@ -65,6 +65,7 @@ class CFA:
         self.query_neighbors = query_neighbors
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self.storage = storage
         self.seed = seed
 
     def needed_neighbors(self, n):

@@ -15,7 +15,7 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
       source: float32 [n, any], features of the edges.
       neighbors: (ids, similarities) of `source`.
       parts: list of column slices of `current`, each normalised by itself.
-      settings: dict of gamma, edges, tolerance, max_iterations, seed.
+      settings: dict of gamma, edges, tolerance, max_iterations, storage, seed.
       side: side_information.Side, or None.
       decay: None: one system for each scale, whose normalised solutions are averaged by the weights. A number: one
         graph and one system for all scales, A = sum_k A_k / k^decay.
@@ -38,7 +38,8 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
             matrix = matrix + share * affinity.affinity(informed, settings["gamma"])
             graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
         solution, info = diffusion.solve(affinity.normalised(matrix), level["alpha"], current,
-                                         settings["tolerance"], settings["max_iterations"])
+                                         settings["tolerance"], settings["max_iterations"],
+                                         storage=settings["storage"])
         systems.append({"graphs": graphs, "weight": weight, "lengths": _lengths(solution, parts),
                         "degree": np.asarray(matrix.sum(axis=1), np.float32).ravel()})
         features.normalise_parts(solution, parts)

@@ -18,6 +18,7 @@ import sys
 import numpy as np
 from scipy.sparse import csgraph
 
+from slim_retrieval.common.errors import lookup
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph.compiled import run, workers
 from slim_retrieval.graph.sparse_product import Rows
@@ -27,10 +28,13 @@ BLOCK_COLUMNS = 128  # at most, for more nodes: then all threads share the rows 
 BLOCK_VALUES = 2**26  # n * columns of one block; four arrays of this size are alive at once
 FEWEST = 4  # products between two looks at the residual
 ROWS = 2048  # read or written at a time
+STORAGE = {"float32": "float32 gives about 1e-7 / (1 - alpha)",
+           "float16": "float16 gives about 1e-3 / (1 - alpha)"}  # and what residual it ends at
 REORDER = 1024  # nodes from which on their order matters: a block of fewer stays in cache anyway
 
 
-def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=None, out=None, block=None):
+def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=None, out=None, block=None,
+          storage="float32"):
     """Return (Y, info) with (I - alpha S) Y = (1 - alpha) X; the rows of Y are not normalised.
 
     An isolated node's row is (1 - alpha) x: after normalisation it is unchanged.
@@ -44,6 +48,8 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       initial: [n, d] to start from (a warm start), or None for zeros.
       out: float32 [n, d] to write Y into, such as a numpy.memmap; None makes a new array.
       block: columns solved at once; None: 64 for each thread, for many nodes up to 128 for all threads together.
+      storage: "float32", or "float16": the blocks of an iteration take half the memory, and the residual ends near
+        1e-3 / (1 - alpha); sums are float32 all the same. Without Numba it is float32 always.
 
     Returns:
       Y, float32 [n, d] (it is `out` where given), and info: `iterations`, the most products with S in any block;
@@ -53,21 +59,25 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     n, d = features.shape
     if out is None:
         out = np.empty((n, d), np.float32)
+    lookup(STORAGE, storage, "storage")
     order, places = near_each_other(matrix)
     scaled = renumbered(matrix, order) * np.float32(alpha)
     block = block or columns_at_once(n)
     info = {"iterations": 0, "residual": 0.0}
     with workers() as pool:
         inner = None if n <= SMALL else pool  # what the threads share: blocks, or the rows of one block
-        rows = Rows(scaled, inner)
+        rows = Rows(scaled, inner, half=storage == "float16")
 
         def solve_columns(start):
             columns = slice(start, min(start + block, d))
             right = _read(features, columns, places, inner)
             right *= np.float32(1 - alpha)
-            guess = None if initial is None else _read(initial, columns, places, inner)
+            gain = _gain(right) if rows.dtype == np.float16 else np.float32(1)
+            right, guess = _stored(right, gain, rows.dtype), None
+            if initial is not None:
+                guess = _stored(_read(initial, columns, places, inner), gain, rows.dtype)
             solution, products, residual = _solve_block(rows, alpha, right, guess, tolerance, max_iterations)
-            _write(out, columns, solution, places, inner)
+            _write(out, columns, solution, places, inner, gain)
             return products, residual
 
         starts = range(0, d, block)
@@ -77,8 +87,9 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     info["converged"] = info["residual"] <= tolerance
     if not info["converged"]:
         print("warning: diffusion stopped after {} products with a relative residual of {:.1e}, above the tolerance "
-              "{:g}; raise max_iterations, or the tolerance (float32 gives about 1e-7 / (1 - alpha))".format(
-                  info["iterations"], info["residual"], tolerance), file=sys.stderr, flush=True)
+              "{:g}; raise max_iterations, or the tolerance ({})".format(
+                  info["iterations"], info["residual"], tolerance, STORAGE[rows.dtype.__name__]),
+              file=sys.stderr, flush=True)
     return out, info
 
 
@@ -107,6 +118,19 @@ def _solve_block(rows, alpha, right, current, tolerance, max_iterations):
         if residual <= tolerance or products >= max_iterations or residual > 0.9 * before:
             return previous, products, residual  # float32 has no more to give when a few products gained nothing
         wanted = max(FEWEST, _products(1.0, tolerance / residual, alpha))
+
+
+def _stored(block, gain, dtype):
+    """Return a float32 block as it is kept during the iteration; the block is overwritten."""
+    if gain != 1:
+        block *= gain
+    return block.astype(dtype, copy=False)
+
+
+def _gain(right):
+    """Return what brings a block's largest value to 1: float16 has few digits below 6e-5. A solution stays far below
+    its largest, 65504."""
+    return np.float32(1 / max(float(np.abs(right).max()), np.finfo(np.float32).tiny))
 
 
 def _products(residual, tolerance, alpha):
@@ -159,11 +183,12 @@ def _read(array, columns, places, pool):
     return result
 
 
-def _write(out, columns, block, places, pool):
-    """Write a block to some columns of an array, row after row; row i comes from places[i]."""
+def _write(out, columns, block, places, pool, gain):
+    """Write a block over gain to some columns of an array, row after row; row i comes from places[i]."""
 
     def write(start):
-        out[start:start + ROWS, columns] = block[places[start:start + ROWS]]
+        part = block[places[start:start + ROWS]]
+        out[start:start + ROWS, columns] = part if gain == 1 else part.astype(np.float32) / gain
 
     run(pool, write, range(0, len(out), ROWS))
 

@@ -3,15 +3,15 @@
     advance:   previous <- previous + omega (M current + right - previous)
 
 One pass over memory does a product and all that an iteration does with it. Four stored values of a row are taken at a
-time, so that the sums are loaded and stored once for four products.
+time, so that the sums are loaded and stored once for four products (sparse_kernel.py).
 """
 import numpy as np
 
-from slim_retrieval.graph.compiled import compiled, run
+from slim_retrieval.graph.compiled import compiled, import_numba, run
 
-SIGNATURE = ("void(int64[::1], int32[::1], float32[::1], int64, int64, float32, float32[:, ::1], float32[:, ::1], "
-             "float32[:, ::1], float64[::1])")
 PARTS = 4  # parts of a matrix for each thread: one that is held up does not hold up all
+CACHED = 2**22  # bytes of a block below which rows are not asked for in advance: they are in the processor's cache
+AHEAD = 32  # stored values between the one that is added up and the one whose row is asked for
 
 
 class Rows:
@@ -22,12 +22,13 @@ class Rows:
       pool: an executor, such as compiled.workers(), or None: the thread that calls does all.
     """
 
-    def __init__(self, matrix, pool):
+    def __init__(self, matrix, pool, half=False):
         self.n, self.pool = matrix.shape[0], pool
         count = 1 if pool is None else PARTS * pool._max_workers
         cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, count + 1)[1:-1])
         self.bounds = [(int(a), int(b)) for a, b in zip(np.r_[0, cuts], np.r_[cuts, self.n]) if a < b]
-        self.step = compiled(_advance, SIGNATURE)
+        self.step = _kernel("uint16" if half else "float32")
+        self.dtype = np.float16 if half and self.step is not None else np.float32
         if self.step is None:
             self.parts = [matrix[first:last] for first, last in self.bounds]
         else:
@@ -58,7 +59,9 @@ class Rows:
 
     def _by_numba(self, part, omega, right, current, previous, sums):
         first, last = self.bounds[part]
-        self.step(*self.arrays, first, last, omega, right, current, previous, sums)
+        ahead = AHEAD if current.nbytes > CACHED else 0
+        blocks = [b.view(np.uint16) if self.dtype == np.float16 else b for b in (right, current, previous)]
+        self.step(*self.arrays, ahead, first, last, omega, *blocks, sums)
 
     def _by_scipy(self, part, omega, right, current, previous, sums):
         first, last = self.bounds[part]
@@ -77,38 +80,9 @@ class Rows:
         previous[first:last] += result
 
 
-def _advance(indptr, indices, data, first, last, omega, right, current, previous, squares):
-    width = current.shape[1]
-    row = np.empty(width, np.float32)
-    for i in range(first, last):
-        if len(right):
-            for c in range(width):
-                row[c] = right[i, c]
-        else:
-            for c in range(width):
-                row[c] = 0
-        edge, end = indptr[i], indptr[i + 1]
-        weight = omega if edge < end else np.float32(1)
-        while edge + 4 <= end:
-            v0, v1, v2, v3 = data[edge], data[edge + 1], data[edge + 2], data[edge + 3]
-            x0, x1 = current[indices[edge]], current[indices[edge + 1]]
-            x2, x3 = current[indices[edge + 2]], current[indices[edge + 3]]
-            for c in range(width):
-                row[c] += v0 * x0[c] + v1 * x1[c] + v2 * x2[c] + v3 * x3[c]
-            edge += 4
-        while edge < end:
-            v0, x0 = data[edge], current[indices[edge]]
-            for c in range(width):
-                row[c] += v0 * x0[c]
-            edge += 1
-        if len(squares):
-            for c in range(width):
-                difference = row[c] - current[i, c]
-                squares[c] += np.float64(difference) * difference
-        out = previous[i]
-        if weight == 1:
-            for c in range(width):
-                out[c] = row[c]
-        else:
-            for c in range(width):
-                out[c] += weight * (row[c] - out[c])
+def _kernel(block):
+    """Return the compiled loop for blocks of "float32" or "uint16", or None where Numba is not installed."""
+    if import_numba() is None:
+        return compiled(None)  # which says so
+    from slim_retrieval.graph import sparse_kernel
+    return compiled(sparse_kernel.advance, sparse_kernel.signature(block))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import affinity, diffusion
 
 
@@ -143,3 +144,25 @@ def test_too_few_iterations_are_told_with_the_residual(capsys):
     assert not info["converged"] and info["residual"] > 1e-6 and info["iterations"] <= 4
     message = capsys.readouterr().err
     assert "warning: diffusion stopped after 4 products" in message and "{:.1e}".format(info["residual"]) in message
+
+
+def test_float16_storage_solves_to_its_own_precision():
+    pytest.importorskip("numba")
+    matrix, features = random_graph(), random_features() * 1e-6  # below what float16 holds as it is
+    solution, info = diffusion.solve(matrix, 0.9, features, tolerance=2e-2, storage="float16")
+    expected = direct(matrix, 0.9, features)
+    assert info["converged"]
+    np.testing.assert_allclose(solution, expected, atol=2e-2 * np.abs(expected).max())
+    assert solution.dtype == np.float32
+
+
+def test_float16_storage_says_when_a_tolerance_is_beyond_it(capsys):
+    pytest.importorskip("numba")
+    _, info = diffusion.solve(random_graph(), 0.95, random_features(), tolerance=1e-5, storage="float16")
+    assert not info["converged"] and info["residual"] < 2e-2
+    assert "float16 gives about" in capsys.readouterr().err
+
+
+def test_an_unknown_storage_is_refused():
+    with pytest.raises(InputError, match="float16"):
+        diffusion.solve(random_graph(), 0.9, random_features(), storage="float8")

@@ -51,6 +51,38 @@ def test_advance_equals_the_formula(by, omega, monkeypatch):
     np.testing.assert_array_equal(current, kept[1])
 
 
+@pytest.mark.parametrize("width", [9, 40])
+def test_float16_blocks_hold_rounded_results_of_float32_sums(width, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(sparse_product, "CACHED", 0)  # rows are asked for in advance
+    matrix, random = random_matrix(), np.random.RandomState(2)
+    blocks = [random.randn(70, width).astype(np.float16) for _ in range(3)]
+    wide = [block.astype(np.float64) for block in blocks]
+    full = matrix.toarray().astype(np.float64) @ wide[1] + wide[0]
+    expected = wide[2] + 1.5 * (full - wide[2])
+    expected[5] = wide[0][5]
+    with compiled.workers() as pool:
+        operator = sparse_product.Rows(matrix, pool, half=True)
+        sums = operator.advance(1.5, *blocks, squares=True)
+    assert operator.dtype == blocks[2].dtype == np.float16
+    np.testing.assert_allclose(blocks[2].astype(np.float64), expected, rtol=2**-11, atol=1e-5)
+    np.testing.assert_allclose(sums, ((full - wide[1]) ** 2).sum(axis=0), rtol=1e-4)
+
+
+def test_asking_in_advance_changes_nothing(monkeypatch):
+    pytest.importorskip("numba")
+    matrix, block = random_matrix(), np.random.RandomState(1).randn(70, 20).astype(np.float32)
+    before = sparse_product.Rows(matrix, None).product(block)
+    monkeypatch.setattr(sparse_product, "CACHED", 0)
+    np.testing.assert_array_equal(sparse_product.Rows(matrix, None).product(block), before)
+
+
+def test_without_numba_blocks_are_float32(monkeypatch):
+    assert rows(random_matrix(), "scipy", monkeypatch, None).dtype == np.float32
+    monkeypatch.setattr(sparse_product, "compiled", lambda *_: None)
+    assert sparse_product.Rows(random_matrix(), None, half=True).dtype == np.float32
+
+
 def test_a_product_overwrites_whatever_was_there(monkeypatch):
     """omega 1 leaves nothing of `previous`, not even infinity times zero."""
     matrix, block = random_matrix(), np.ones((70, 3), np.float32)
