@@ -2,6 +2,8 @@
 
     python extract_features.py                                  (the newest run)
     python extract_features.py --run runs/fashion_mnist --extraction.end_point stage_2
+    python extract_features.py --config configs/folder.yaml --data.path PHOTOS --model.embedding_size 0 \\
+        --model.checkpoint_path mobilenet_v2.ckpt               (of a pretrained network, without training)
     python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
 Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}, and for each of extraction.more_end_points
@@ -35,6 +37,9 @@ def main(argv=None):
     """Extract the features of every split that exists."""
     parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
     parser.add_argument("--run", default=None, metavar="NAME", help="run folder or name (default: the newest)")
+    parser.add_argument("--pretrained", action="store_true",
+                        help="no training: features of the network as model.checkpoint_path of --config has it; "
+                             "implied by the flag --model.checkpoint_path")
     parser.add_argument("--skip_unreadable", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--list_endpoints", action="store_true",
                         help="print what features can be taken from, and stop; needs no images and no checkpoint")
@@ -42,9 +47,8 @@ def main(argv=None):
     if flags.list_endpoints:
         _list_end_points(flags, overrides)
         return
-    run = runs.find(flags.run, overrides.get("run.directory", "runs"))
-    config = configuration.resolve(flags.config or runs.config_path(run), overrides)
     start_logging()
+    run, config = _untrained(flags, overrides) if _is_untrained(flags, overrides) else _trained(flags, overrides)
     options = configuration.to_plain(config)
     options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
     tables = _read_tables(options)
@@ -65,6 +69,41 @@ def main(argv=None):
                  ", ".join(output.described["end_point"] for output in outputs), network.device)
         for split, table in tables.items():
             _extract(network, table, split, run, outputs, options)
+
+
+def _trained(flags, overrides):
+    """Return the folder and the configuration of --run, or of the newest."""
+    run = runs.find(flags.run, overrides.get("run.directory", "runs"))
+    return run, configuration.resolve(flags.config or runs.config_path(run), overrides)
+
+
+def _is_untrained(flags, overrides):
+    return flags.pretrained or "model.checkpoint_path" in overrides
+
+
+def _untrained(flags, overrides):
+    """Return the folder and the configuration of a run that is made of model.checkpoint_path, without training."""
+    if not flags.config or flags.run:
+        raise InputError("features of a pretrained checkpoint make a run of their own: give --config FILE, which says "
+                         "the images and the network, {}--run".format("without " if flags.run else "and no "))
+    config = configuration.resolve(flags.config, overrides)
+    if not config.model.checkpoint_path:
+        raise InputError("--pretrained, but model.checkpoint_path is empty; give --model.checkpoint_path FILE")
+    from slim_retrieval.nets.factory import get_network
+    from slim_retrieval.training.pretrained import describe
+    from slim_retrieval.training.untrained import write_untrained
+    config.model.image_size = config.model.image_size or get_network(config.model.network).image_size
+    _read_tables(configuration.to_plain(config))  # a mistake in the data is to leave nothing behind
+    config.run.name = config.run.name or os.path.splitext(os.path.basename(flags.config))[0] + "_pretrained"
+    run = runs.create(config, flags.config)
+    try:
+        log.info("run %s: %s", run, describe(write_untrained(run, configuration.to_plain(config)["model"])))
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(run)  # goes only when it is empty: nothing came of it
+    runs.save_config(run, config)
+    runs.point_latest(run)
+    return run, config
 
 
 def _list_end_points(flags, overrides):

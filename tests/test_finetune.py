@@ -2,15 +2,18 @@
 import dataclasses
 import json
 import os
+import re
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from slim_retrieval.commands import extract_features, train_multi_gpu
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.convert import save_checkpoint, variable_shapes
+from slim_retrieval.nets.small_cnn import small_cnn
 
 CONFIG = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs", "finetune_layers.yaml")
 WIDTH = 0.35
@@ -19,22 +22,32 @@ SMALL = ["--model.depth_multiplier", str(WIDTH), "--model.image_size", "32", "--
 
 
 @pytest.fixture(scope="module")
-def pretrained(tmp_path_factory):
-    """Return (prefix of a checkpoint with random weights, its values); the current directory holds photos/."""
+def photos(tmp_path_factory):
+    """Go to a folder with photos/ and small.yaml, a configuration with a new layer and an embedding."""
     folder, random = tmp_path_factory.mktemp("finetune"), np.random.RandomState(0)
     for label in "ab":
         os.makedirs(str(folder / "photos" / label))
         for i in range(12):
             pixels = random.randint(0, 256, (32, 32, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(str(folder / "photos" / label / "{}.png".format(i)))
-    options = dict(dataclasses.asdict(ModelConfig()), network="mobilenet_v2", depth_multiplier=WIDTH)
-    values = {name: 0.1 * random.randn(*shape).astype(np.float32) for name, shape in variable_shapes(options).items()}
-    values = {name: np.abs(value) + 1 if name.endswith(("variance", "gamma")) else value
-              for name, value in values.items()}
+    (folder / "small.yaml").write_text(yaml.safe_dump({
+        "data": {"path": "photos", "gallery": {"source": "."}},
+        "model": {"network": "small_cnn", "depth_multiplier": 0.125, "end_point": "stage_2", "embedding_size": 4,
+                  "layers": [{"type": "conv", "filters": 3}]}}))
     before = os.getcwd()
     os.chdir(str(folder))
-    yield save_checkpoint(values, str(folder / "mobilenet.ckpt")), values
+    yield folder
     os.chdir(before)
+
+
+def random_checkpoint(path, **options):
+    """Write a checkpoint of random weights of a network; return its values."""
+    random, values = np.random.RandomState(0), {}
+    for name, shape in sorted(variable_shapes(dict(dataclasses.asdict(ModelConfig()), **options)).items()):
+        value = 0.1 * random.randn(*shape).astype(np.float32)
+        values[name] = np.abs(value) + 1 if name.endswith(("variance", "gamma")) else value
+    save_checkpoint(values, path)
+    return values
 
 
 def weights(path):
@@ -47,9 +60,9 @@ def read(*parts):
         return json.load(stream)
 
 
-def test_a_new_layer_on_a_frozen_network(pretrained):
-    path, before = pretrained
-    train_multi_gpu.main(["--config", CONFIG, "--data.path", "photos", "--model.checkpoint_path", path,
+def test_a_new_layer_on_a_frozen_network(photos):
+    before = random_checkpoint("mobilenet.ckpt", network="mobilenet_v2", depth_multiplier=WIDTH)
+    train_multi_gpu.main(["--config", CONFIG, "--data.path", "photos", "--model.checkpoint_path", "mobilenet.ckpt",
                           "--training.steps", "3", "--run.name", "new"] + SMALL)
     after = weights("runs/new/checkpoints/model.ckpt-3")
     behind = {name for name in before if name.split("/")[1] in ["Conv", "expanded_conv"] + [
@@ -65,3 +78,65 @@ def test_a_new_layer_on_a_frozen_network(pretrained):
     assert features.shape == (6, 256) and np.abs(features[0] - features[1]).max() > 0
     assert np.load("runs/new/features/gallery.finetune_layers_conv_1/features.npy").shape == features.shape
     assert read("new", "features", "gallery", "meta.json")["model"]["layers"][0]["filters"] == 256
+
+
+@pytest.fixture(scope="module")
+def pretrained(photos):
+    """Return {variable: value} of small.ckpt, which has small_cnn and nothing else."""
+    return random_checkpoint("small.ckpt", network="small_cnn", depth_multiplier=0.125)
+
+
+BARE = ["--model.layers", "[]", "--model.embedding_size", "0"]
+
+
+def take(*arguments):
+    extract_features.main(["--config", "small.yaml", "--model.checkpoint_path", "small.ckpt"] + list(arguments))
+
+
+def test_features_of_a_pretrained_network_without_training(pretrained, capfd):
+    take(*BARE)
+    run = os.path.realpath("runs/latest")
+    assert os.path.basename(run) == "small_pretrained"
+    meta = read(run, "features", "gallery", "meta.json")
+    assert meta["model"]["checkpoint_path"] == "small.ckpt" and meta["checkpoint"] == "model.ckpt-0"
+    assert read(run, "restore.json")["counts"] == {"restored": 25, "excluded": 0, "initialised": 0, "unused": 0}
+    features = np.load(os.path.join(run, "features", "gallery", "features.npy"))
+    with open(os.path.join(run, "features", "gallery", "index.csv")) as stream:
+        paths = [line.split(",")[0] for line in stream.read().split("\n")[1:-1]]
+    images = np.array([np.asarray(Image.open(path)) for path in paths], np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:  # the network itself, without any of extraction
+        _, end_points = small_cnn(tf.constant(images / 127.5 - 1), False, 0.125)
+        tf.train.Saver().restore(session, "./small.ckpt")
+        expected = session.run(end_points["stage_2"]).mean(axis=(1, 2))
+    assert len(features) == 24
+    np.testing.assert_allclose(features, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    capfd.readouterr()
+    take(*BARE)
+    extract_features.main([])
+    assert capfd.readouterr().err.count("already extracted from this checkpoint") == 2
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], r"lacks finetune_layers/conv_1/weights, .*with --model.embedding_size 0 --model.layers '\[\]'"),
+    (BARE + ["--model.pooling", "gem_learned"], "lacks pooling/p: .* --model.pooling gem"),
+    (BARE + ["--model.network", "alexnet_v2", "--model.depth_multiplier", "1", "--model.end_point", ""], "none of the"),
+    (BARE + ["--model.depth_multiplier", "0.5"], r"has shape \[.*\] there and \[.*\] here; is it of another width"),
+    (BARE + ["--model.checkpoint_path", "nowhere"], "no checkpoint nowhere"),
+    (BARE + ["--pretrained", "--model.checkpoint_path", ""], "model.checkpoint_path is empty"),
+    (BARE + ["--run", "new"], "make a run of their own: .* without --run"),
+    (BARE + ["--data.path", "nowhere"], "nowhere")])
+def test_random_features_are_refused_and_leave_nothing(pretrained, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        take("--run.name", "refused", *arguments)
+    assert stop.value.code == 2 and re.search(message, capsys.readouterr().err)
+    assert not os.path.exists("runs/refused")
+
+
+def test_a_trained_run_is_not_written_over(pretrained, capsys):
+    os.makedirs("runs/trained/checkpoints")
+    for suffix in (".index", ".data-00000-of-00001"):
+        with open("runs/trained/checkpoints/model.ckpt-3" + suffix, "w"):
+            pass
+    with pytest.raises(SystemExit):
+        take("--run.name", "trained", *BARE)
+    assert "was trained, its newest checkpoint is model.ckpt-3" in capsys.readouterr().err
