@@ -19,6 +19,9 @@ TF2 = "; python_version >= '3.10'"
 # numpy 1.22 has no wheel for 3.7, and TensorFlow 1.15 was built against 1.18's interface.
 SHARED = ["tf-slim==1.1.0", "protobuf<3.21" + TF1, "numpy>=1.18,<1.22" + TF1, "tf-keras>=2.15,<2.22" + TF2]
 
+# Converting to ONNX and reading it back. onnxruntime 1.11 asks for a newer NumPy than TensorFlow 1.15 bears.
+EXPORT = ["tf2onnx>=1.16,<1.17" + TF1, "onnxruntime>=1.8,<1.11" + TF1, "tf2onnx>=1.17" + TF2, "onnxruntime>=1.17" + TF2]
+
 setup(
     packages=["slim_retrieval." + name for name in FOLDERS],
     package_dir={"slim_retrieval." + name: folder for name, folder in FOLDERS.items()},
@@ -35,6 +38,7 @@ setup(
             "tensorflow-gpu>=1.15,<1.16" + TF1, "faiss-gpu==1.7.2" + TF1,
             "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
         "report": ["umap-learn>=0.5"],
-        "test": ["pytest>=7", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
+        "export": EXPORT,
+        "test": EXPORT + ["pytest>=7", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
     },
 )

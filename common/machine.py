@@ -6,7 +6,8 @@ import resource
 import sys
 import time
 
-PACKAGES = ["numpy", "scipy", "sklearn", "faiss", "numba", "tensorflow", "tf_slim"]
+PACKAGES = ["numpy", "scipy", "sklearn", "faiss", "numba", "tensorflow", "tf_slim", "tf2onnx",
+            "onnxruntime"]
 
 
 def versions():
