@@ -17,7 +17,8 @@ from slim_retrieval.common.logs import start_logging
 
 # What may change when a run is resumed; everything else shapes the weights.
 MAY_CHANGE = ["training.epochs", "training.steps", "training.log_every_steps", "training.save_every_steps",
-              "training.max_to_keep", "training.pictures_every_steps", "training.stop_on_collapse",
+              "training.max_to_keep", "training.pictures_every_steps", "training.validate_every_steps",
+              "training.validation_images", "training.stop_on_collapse",
               "training.keep_every_n_hours", "training.keep_every_n_steps", "training.num_clones", "training.devices",
               "data.workers", "data.prefetch", "data.query", "data.gallery", "data.validation", "run.name",
               "run.directory"]
@@ -45,6 +46,7 @@ def main(argv=None):
     options = configuration.to_plain(config)
     check_disjoint(options["data"])
     table = read_split(options["data"], "train", options["run"]["seed"])
+    table, validation = _validation(table, options)
     _plan(config, len(table))
     options = configuration.to_plain(config)
     loader, classes, tags = _loader(table, options)
@@ -64,7 +66,8 @@ def main(argv=None):
              ", ".join("{} classes by {}".format(len(names), column) for column, names in classes.items()))
     try:
         _refuse_other_settings(run, options)
-        train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags, knn.neighbors)
+        train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags, knn.neighbors,
+              validation)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(run)  # goes only when it is empty: nothing came of it
@@ -85,6 +88,19 @@ def _plan(config, images):
     options = configuration.to_plain(config)
     plan.check(options["training"])
     plan.warn_of_dead_schedule(options["training"])
+
+
+def _validation(table, options):
+    """Return (the images to train on, validation.HeldOut or None)."""
+    from slim_retrieval.evaluation import each_other
+    from slim_retrieval.graph import knn
+    from slim_retrieval.losses.specs import watched_label
+    from slim_retrieval.training.validation import HeldOut, hold_out, validation_table
+    column, seed = watched_label(options["losses"]), options["run"]["seed"]
+    table, held = hold_out(table, column, options["training"]["validation_classes"], seed)
+    held = validation_table(options, column, held, seed)
+    return table, held and HeldOut(held, column, lambda features, paths, labels: each_other.score(
+        knn.neighbors(features, len(features) - 1)[0], paths, labels))
 
 
 def _loader(table, options):

@@ -234,6 +234,13 @@ class TrainingConfig:
     log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
     pictures_every_steps: int = option(1000, "steps between TensorBoard's pictures of a batch's hardest triplets; "
                                              "0: never", minimum=0)
+    validate_every_steps: int = option(1000, "steps between retrieval metrics on the split validation, if there is "
+                                             "one, or on validation_classes; a checkpoint is saved, and the best one "
+                                             "stays; 0: never", minimum=0)
+    validation_classes: float = option(0.0, "share of the training classes that is held out, by run.seed, to validate "
+                                            "on", minimum=0, maximum=0.9)
+    validation_images: int = option(2000, "images to validate on at most, taken evenly from the classes; 0: all",
+                                    minimum=0)
     stop_on_collapse: bool = option(False, "end training, with exit status 3, when all embeddings have become one")
     save_every_steps: int = option(1000, "steps between checkpoints", minimum=1)
     max_to_keep: int = option(3, "newest checkpoints kept; 0: all", minimum=0)

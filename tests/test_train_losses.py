@@ -1,5 +1,6 @@
 """Training end to end with several losses: tags, missing labels, learned weights, the mixture's config, collapse."""
 import csv
+import glob
 import json
 import os
 
@@ -36,8 +37,8 @@ def photos(tmp_path, monkeypatch):
 def events(run):
     """Return {tag: [values]} of a run's TensorBoard events."""
     found = {}
-    for name in os.listdir("runs/{}/logs".format(run)):
-        for event in tf.train.summary_iterator("runs/{}/logs/{}".format(run, name)):
+    for path in glob.glob("runs/{}/logs/events*".format(run)):
+        for event in tf.train.summary_iterator(path):
             for value in event.summary.value:
                 found.setdefault(value.tag, []).append(value.simple_value)
     return found
@@ -158,3 +159,27 @@ def test_towers_of_one_image_each_are_warned_of(photos, capfd):
     train_multi_gpu.main(["--config", "alone.yaml", "--training.num_clones", "8"])
     errors = capfd.readouterr().err
     assert errors.count("there is no positive pair") == 1 and "set training.loss_scope to global" in errors
+
+
+def test_validation_on_held_out_classes_changes_nothing_in_training(photos):
+    config = multi_task("fixed")
+    config["training"].update(validation_classes=0.34, num_clones=1, steps=5)
+    (photos / "held.yaml").write_text(yaml.safe_dump(config))
+    for name, every in (("with", "2"), ("without", "0")):
+        train_multi_gpu.main(["--config", "held.yaml", "--run.name", name, "--training.validate_every_steps", every])
+    readers = [tf.train.NewCheckpointReader("runs/{}/checkpoints/model.ckpt-5".format(name))
+               for name in ("with", "without")]
+    for name in readers[0].get_variable_to_shape_map():
+        np.testing.assert_array_equal(*[reader.get_tensor(name) for reader in readers], err_msg=name)
+    curves = events("with")
+    with open("runs/with/validation.csv") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [line["step"] for line in lines] == ["2", "4", "5"] and {line["num_queries"] for line in lines} == {"8"}
+    np.testing.assert_allclose([float(line["mAP"]) for line in lines], curves["validation/mAP"], rtol=1e-5)
+    assert len(curves["validation/recall_at_1"]) == 3 and not os.path.exists("runs/without/validation.csv")
+    best = json.load(open("runs/with/checkpoints/kept.json"))["best"]
+    assert best["value"] == pytest.approx(max(curves["validation/mAP"]), rel=1e-5)
+    classes = json.load(open("runs/with/checkpoints/model.json"))["classes"]["label"]
+    metadata = open("runs/with/logs/projector/metadata.tsv").read().split("\n")[1:-1]
+    shown = {line.split("\t")[0] for line in metadata}
+    assert len(metadata) == 8 and len(shown) == 2 and not shown & set(classes) and len(classes) == 4

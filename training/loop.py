@@ -20,9 +20,11 @@ from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
+from slim_retrieval.training.embed import inference_tower
 from slim_retrieval.training.mining import Miner
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
+from slim_retrieval.training.validation import Validation
 from slim_retrieval.training.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 COLLAPSED = 3  # exit status of a training that training.stop_on_collapse ended
 
 
-def train(run, options, loader, num_classes, started, tags=None, search=None):
+def train(run, options, loader, num_classes, started, tags=None, search=None, validation=None):
     """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
 
     Args:
@@ -41,6 +43,7 @@ def train(run, options, loader, num_classes, started, tags=None, search=None):
       started: called once everything is built and restored, before the first step (or when none is left).
       tags: {label column: [V, T]} of columns with several tags a cell (losses/label_columns.py).
       search: for sampler `hard`: nearest neighbours of features, as training/mining.py wants them.
+      validation: validation.HeldOut, or None.
 
     Raises:
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
@@ -58,6 +61,9 @@ def train(run, options, loader, num_classes, started, tags=None, search=None):
         miner = Miner(loader, options["losses"][0]["label"], options, directory, search) if (
             options["training"]["sampler"] == "hard") else None
         fetches = _build(options, loader, (num_classes, tags), devices, first_step, miner)
+        if validation is not None:  # after the training graph, whose random operations are numbered in their order
+            validation = Validation(inference_tower(options["model"], devices[0]), validation,
+                                    os.path.join(run, "validation.csv"), first_step, options["data"]["workers"])
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             report = _start(session, saver, newest, options["model"])
@@ -66,7 +72,7 @@ def train(run, options, loader, num_classes, started, tags=None, search=None):
             started()
             if report:
                 write_json(os.path.join(run, "restore.json"), report)
-            return _step(session, saver, fetches, run, options, first_step, loader, miner)
+            return _step(session, saver, fetches, run, options, first_step, loader, miner, validation)
 
 
 def _build(options, loader, columns, devices, first_step, miner=None):
@@ -118,12 +124,12 @@ def _start(session, saver, newest, model):
     return None
 
 
-def _step(session, saver, fetches, run, options, first_step, loader, miner=None):
+def _step(session, saver, fetches, run, options, first_step, loader, miner=None, validation=None):
     """Run the steps; return the last checkpoint's path."""
     directory, training = os.path.join(run, "checkpoints"), options["training"]
     path, last = None, training["steps"]
     bar = progress(total=last, initial=first_step, what="training", unit="step")
-    with _sigterm() as terminated, Watching(run, options, first_step) as watching, contextlib.closing(bar):
+    with _sigterm() as terminated, Watching(run, options, first_step, validation) as watching, contextlib.closing(bar):
         for step in range(first_step + 1, last + 1):
             if miner:
                 miner.before(session, step - 1)
@@ -137,10 +143,13 @@ def _step(session, saver, fetches, run, options, first_step, loader, miner=None)
                 log.error("stopped at step %d: %s; %s (training.stop_on_collapse)", step, watching.collapsed,
                           _kept(directory))
                 raise SystemExit(COLLAPSED)
-            if step % training["save_every_steps"] == 0 or step == last or terminated:
+            score = watching.validate(session, step)
+            if step % training["save_every_steps"] == 0 or step == last or terminated or score is not None:
                 path = checkpoints.save(
                     session, saver, directory, step, training["max_to_keep"], training["keep_every_n_hours"],
                     training["keep_every_n_steps"])
+            if score is not None and checkpoints.keep_best(directory, step, score):
+                log.info("step %d: the best so far, %s stays", step, path)
             if terminated:
                 log.warning("asked to stop (SIGTERM): saved %s; the same command goes on from there", path)
                 raise SystemExit(0)

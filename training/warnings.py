@@ -44,17 +44,6 @@ def _collapse(scalars, options):
     return watch.describe_collapse(scalars, batch_size(options["training"]))
 
 
-def _dead_schedule(scalars, options):
-    training, schedule = options["training"], options["training"]["schedule"]
-    if scalars["learning_rate"] > 0:
-        return ""
-    cause = "training.schedule.learning_rate is 0"
-    if schedule["learning_rate"] > 0:
-        cause = "the {} schedule ends before training does (decay_steps {}, training.steps {})".format(
-            schedule["name"], schedule["decay_steps"], training["steps"])
-    return "the learning rate is 0, so nothing is learned any more: {}".format(cause)
-
-
 def _no_positives(scalars, options):
     return _without("batch/with_positive", "images_per_class", "no image of a batch has another of its class in it, so "
                     "there is no positive pair", scalars, options)
@@ -91,7 +80,6 @@ def _nothing_active(scalars, options):
 # {name: (logged steps in a row, condition)}
 CONDITIONS = {
     "collapse": (3, _collapse),
-    "dead_schedule": (2, _dead_schedule),
     "no_positives": (2, _no_positives),
     "no_negatives": (2, _no_negatives),
     "nothing_active": (10, _nothing_active),

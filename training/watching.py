@@ -2,13 +2,16 @@
 import os
 import time
 
+import numpy as np
+
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.losses import watch
-from slim_retrieval.training import summaries
+from slim_retrieval.training import projector, summaries
 from slim_retrieval.training.warnings import Warner
 
 TRIPLETS_SHOWN = 8
+SHOWN = ["mAP", "recall_at_1"]
 
 
 class Watching:
@@ -18,12 +21,18 @@ class Watching:
       collapsed: the line that says that the embeddings have collapsed, as long as they are; else ''.
     """
 
-    def __init__(self, run, options, first_step):
-        """Begin to watch a run (its folder) that has made `first_step` steps; `options` is the whole configuration."""
+    def __init__(self, run, options, first_step, validation=None):
+        """Begin to watch a run (its folder) that has made `first_step` steps.
+
+        Args:
+          options: the whole configuration.
+          validation: validation.Validation, or None.
+        """
         self.collapsed = ""
         self._training = options["training"]
         self._batch = batch_size(self._training)
-        self._writer = tf.summary.FileWriter(os.path.join(run, "logs"))
+        self._logs, self._validation = os.path.join(run, "logs"), validation
+        self._writer = tf.summary.FileWriter(self._logs)
         self._warner = Warner(options)
         self._since, self._clock = first_step, time.time()
 
@@ -31,7 +40,7 @@ class Watching:
         """Return what a step is to fetch besides the train op and the loss: names of `scalars` and `batch`."""
         found = []
         # Where weights are saved, the gradient that made them must be known to be finite.
-        if self._is_due(step, "log_every_steps") or self._is_due(step, "save_every_steps"):
+        if any(self._is_due(step, what) for what in ("log_every_steps", "save_every_steps", "validate_every_steps")):
             found.append("scalars")
         if self._is_due(step, "pictures_every_steps"):
             found.append("batch")
@@ -56,6 +65,18 @@ class Watching:
         self._since, self._clock = step, time.time()
         return dict({"loss": "{:.4f}".format(values["loss"]), "rate": "{:.3g}".format(scalars["learning_rate"])},
                     **watch.summary(scalars))
+
+    def validate(self, session, step):
+        """Return the validation mAP where it is time for it, else None; write it and the projector's files."""
+        if self._validation is None or not self._is_due(step, "validate_every_steps"):
+            return None
+        start = time.time()
+        found, rows, features = self._validation.run(session, step)
+        summaries.write_scalars(self._writer, step, {"validation/" + name: found[name] for name in SHOWN})
+        if np.isfinite(features).all():
+            projector.write(self._logs, self._validation.held.table, rows, self._validation.held.column, features)
+        self._clock += time.time() - start  # it is no part of the training's speed
+        return found["mAP"]
 
     def _show_triplets(self, step, images, labels, embedding):
         triplets = summaries.hardest_triplets(embedding, labels, TRIPLETS_SHOWN)

@@ -77,3 +77,12 @@ def test_unknown_distance():
     with pytest.raises(InputError, match=r"unknown distance 'euclid' \(did you mean euclidean\?\); known: cosine, "
                                          "euclidean, squared"):
         evaluate("euclid", np.eye(2))
+
+
+def test_root_of_0_has_gradient_0():
+    """On its own: after `relu`, some versions of TensorFlow let the NaN of an infinite slope times 0 vanish."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        values = tf.constant([0.0, 4.0, 0.25])
+        found, slopes = session.run([distances.root(values), tf.gradients(distances.root(values), values)[0]])
+    np.testing.assert_allclose(found, [0, 2, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(slopes, [0, 0.25, 1], rtol=1e-6)

@@ -7,15 +7,14 @@ import pytest
 from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.training.warnings import Warner
 
-HEALTHY = {"embedding/mean_pair_distance": 1.2, "learning_rate": 0.1, "batch/with_positive": 1.0,
+HEALTHY = {"embedding/mean_pair_distance": 1.2, "batch/with_positive": 1.0,
            "batch/with_negative": 1.0, "triplet/active_triplets": 0.01, "loss/triplet": 0.002}
 
 
-def options(losses=("triplet",), schedule=None, **training):
-    schedule = dict({"name": "cosine", "learning_rate": 0.1, "decay_steps": 80}, **schedule or {})
+def options(losses=("triplet",), **training):
     return {"losses": [{"name": name} if isinstance(name, str) else name for name in losses],
             "training": dict(dataclasses.asdict(TrainingConfig()), steps=100, classes_per_batch=4, images_per_class=2,
-                             schedule=schedule, **training)}
+                             **training)}
 
 
 def lines(caplog, settings, *changes):
@@ -29,7 +28,6 @@ def lines(caplog, settings, *changes):
 
 @pytest.mark.parametrize("change, patience, words", [
     ({"embedding/mean_pair_distance": 0.04}, 3, "embeddings have collapsed"),
-    ({"learning_rate": 0.0}, 2, "the cosine schedule ends before training does (decay_steps 80, training.steps 100)"),
     ({"batch/with_positive": 0.0}, 2, "no positive pair: training.images_per_class is 2; raise it, or look for empty"),
     ({"batch/with_negative": 0.0}, 2, "nothing is pushed apart: training.classes_per_batch is 4; raise it"),
     ({"triplet/active_triplets": 0.0}, 10, "no triplet or pair has cost anything for long in triplet:")])
@@ -41,13 +39,8 @@ def test_a_condition_that_lasts_is_said_once_with_its_cause(caplog, change, pati
 
 
 def test_several_are_said_each_once(caplog):
-    change = {"learning_rate": 0.0, "embedding/mean_pair_distance": 0.0}
+    change = {"batch/with_positive": 0.0, "embedding/mean_pair_distance": 0.0}
     assert len(lines(caplog, options(), *[change] * 20)) == 2
-
-
-def test_a_rate_that_was_never_above_0(caplog):
-    found = lines(caplog, options(schedule={"learning_rate": 0.0}), *[{"learning_rate": 0.0}] * 3)
-    assert len(found) == 1 and "training.schedule.learning_rate is 0" in found[0]
 
 
 def test_towers_that_split_groups_are_named(caplog):
