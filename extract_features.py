@@ -15,8 +15,6 @@ import os
 import re
 from collections import namedtuple
 
-import numpy as np
-
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import feature_store, runs
 from slim_retrieval.common.errors import InputError, command, lookup
@@ -26,6 +24,8 @@ from slim_retrieval.common.machine import versions
 from slim_retrieval.common.progress import progress
 
 log = logging.getLogger("extract_features")
+
+SIZES_AT_ONCE = 8  # batches that images of several sizes are sorted into
 
 # What is written for one end point: its place among the network's features, what stands behind the split's name in the
 # folder's, what meta.json says of it, the checkpoint's checksum, and (mean, projection) or None.
@@ -63,10 +63,10 @@ def main(argv=None):
     model = dict(stored["model"], gem_p=options["model"]["gem_p"])
     outputs = _outputs(run, checkpoint, model, stored["preprocessing"], options)
     with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
-                        options["extraction"]["more_end_points"], _views(options)) as network:
+                        options["extraction"]["more_end_points"], _views(options), options["extraction"]) as network:
         log.info("%s: %d variables restored, all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, ", ".join(str(width) for width in network.widths),
-                 ", ".join(output.described["end_point"] for output in outputs), network.device)
+                 ", ".join(output.described["end_point"] for output in outputs), ", ".join(network.devices))
         for split, table in tables.items():
             _extract(network, table, split, run, outputs, options)
 
@@ -138,6 +138,10 @@ def _views(options):
     return views
 
 
+def _resize(extraction):
+    return "square" if extraction["resize"] == "square" else "aspect, multiples of {}".format(extraction["multiple"])
+
+
 def _outputs(run, checkpoint, model, preprocessing, options):
     """Return an Output for extraction.end_point and for each of more_end_points."""
     from slim_retrieval.nets import whiten
@@ -147,7 +151,8 @@ def _outputs(run, checkpoint, model, preprocessing, options):
     for number, end_point in enumerate([extraction["end_point"]] + extraction["more_end_points"]):
         described = {"checkpoint": os.path.basename(checkpoint), "model": model, "preprocessing": preprocessing,
                      "end_point": end_point, "pooling": options["model"]["pooling"],
-                     "gem_p": options["model"]["gem_p"], "views": _views(options), "whitening": None}
+                     "gem_p": options["model"]["gem_p"], "views": _views(options), "resize": _resize(extraction),
+                     "precision": extraction["precision"], "whitening": None}
         whitening = None
         if number == 0 and extraction["whitening"]:
             mean, projection, described["whitening"] = whiten.load(run, extraction["whitening"], described)
@@ -212,8 +217,10 @@ def _open_writer(folder, width, key, may_skip):
 
 def _write_rows(network, table, writers, split, options):
     """Append the features of the rows that are not done yet; unreadable ones are recorded as [row, path]."""
-    from slim_retrieval.datasets.pipeline import image_batches
+    from slim_retrieval.datasets.pipeline import image_shards
     size, count = options["extraction"]["batch_size"], len(table)
+    # What is written at once, and lost in a kill. Images of several sizes fill their batches only when there are many.
+    shard = size * len(network.devices) * (1 if options["extraction"]["resize"] == "square" else SIZES_AT_ONCE)
     first = min(writer.next_row for _, writer in writers)
 
     def append(features, kept, end):
@@ -227,15 +234,11 @@ def _write_rows(network, table, writers, split, options):
                               [[row, table.paths[row]] for row in lost])
 
     with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
-        for kept, images in image_batches(table, network.side, size, first,
-                                          options["extraction"]["skip_unreadable"], options["data"]["workers"]):
-            found = network.several(images)
-            # A batch of which nothing can be read is not given: the next one stands for both.
-            end = min(count, first + (int(kept[-1]) - first) // size * size + size)
+        for end, kept, images in image_shards(table, network.size_of, shard, first,
+                                              options["extraction"]["skip_unreadable"], options["data"]["workers"]):
+            found = network.of_list(images, size, bar.update)
             append([found[output.number] for output, _ in writers], kept, end)
             bar.update(end - bar.n)
-        append([np.empty((0, network.widths[output.number]), np.float32) for output, _ in writers],
-               np.empty(0, np.int64), count)
 
 
 def _whitened(features, whitening):

@@ -263,7 +263,17 @@ class ExtractionConfig:
                                     "one", choices=["mean", "max", "concatenate"])
     whitening: str = option("", "whitening to apply, fitted by python -m slim_retrieval.nets.whiten (end_point alone); "
                                 "empty: none")
-    batch_size: int = option(64, "images at a time", minimum=1)
+    resize: str = option("square", "square: every image becomes model.image_size wide and high; aspect: its longer "
+                                   "side does, and the shorter one the multiple below that keeps the ratio best",
+                         choices=["square", "aspect"])
+    multiple: int = option(32, "aspect: shorter sides are multiples of this; the smaller it is, the less images are "
+                               "stretched, and the more sizes of batches there are", minimum=1)
+    precision: str = option("float32", "numbers that the network computes in: float32, bfloat16 (CPUs with AVX512-BF16 "
+                                       "or AMX, TensorFlow 2), float16 (GPUs)",
+                            choices=["float32", "bfloat16", "float16"])
+    devices: List[str] = option([], "each computes batches of its own, such as ['/gpu:0', '/gpu:1']; empty: all GPUs, "
+                                    "or the CPU")
+    batch_size: int = option(64, "images at a time on each device", minimum=1)
     splits: List[str] = option(["train", "validation", "query", "gallery"], "splits to extract, where they exist")
     skip_unreadable: bool = option(False, "leave out images that cannot be read rather than stop")
 

@@ -1,18 +1,25 @@
-"""A trained network as a function from images to features, in an inference graph of its own."""
+"""A trained network as a function from images to features, in an inference graph of its own, frozen."""
 import contextlib
 import dataclasses
+import math
 import os
+
+import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import read_json
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.buckets import by_size, keeping_aspect, square
 from slim_retrieval.nets.end_points import describe, find_tensor
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.frozen import freeze
+from slim_retrieval.nets.inference import Inference
 from slim_retrieval.nets.model import build_model, pool
 from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_images
 
+# How images are made fit for the network, and where it runs: the defaults of ExtractionConfig.
+SQUARE = {"resize": "square", "multiple": 32, "devices": [], "precision": "float32"}
 NO_CHECKPOINT = "no checkpoint {}; train first (train_multi_gpu.py --config ...)"
 # Options that the stored weights depend on.
 SHAPES_WEIGHTS = ["network", "depth_multiplier", "layout", "image_size", "end_point", "layers", "layers_scope",
@@ -23,13 +30,15 @@ class FeatureNetwork:
     """Images in, features out. Use it as a context manager: it holds a session.
 
     Attributes:
-      side: pixels of the square images that it takes: those of the largest scale.
+      side: pixels of the square images that it takes, or of the longer side: those of the largest scale.
+      size_of: function from an image's height and width to those that it must be given with.
       widths: columns of the features of each end point; `width`: of the first.
       restored: number of variables read from the checkpoint: all that the network has.
-      device: name of the device that it runs on: the first GPU where there is one.
+      devices: names of the devices that it runs on.
     """
 
-    def __init__(self, checkpoint, options, end_point="embedding", pooling=None, more=(), views=ONE_VIEW):
+    def __init__(self, checkpoint, options, end_point="embedding", pooling=None, more=(), views=ONE_VIEW,
+                 running=SQUARE):
         """Build the inference graph and restore `checkpoint` (a Saver prefix).
 
         Args:
@@ -38,29 +47,30 @@ class FeatureNetwork:
           pooling: how another end point's feature map becomes a vector; None: as trained.
           more: further end points, for `several`.
           views: scales, flip and aggregate of ExtractionConfig.
+          running: resize, multiple, devices and precision of ExtractionConfig.
 
         Raises:
-          InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network.
+          InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network; a device or
+            precision that is not to be had.
         """
-        if len(set(views["scales"])) > 1 and "none" in (options["pooling"], pooling):
-            raise InputError("model.pooling is none, whose width depends on the scale, but extraction.scales is {}; "
-                             "take one scale or another pooling".format(views["scales"]))
-        self._graph = tf.Graph()
-        with self._graph.as_default():
-            self.side = largest_side(options["image_size"], views)
-            self._images = tf.placeholder(tf.float32, [None, self.side, self.side, 3], "images")
-            found = view_images(self._images, options["image_size"], views)
+        _check_widths(views, running["resize"], (options["pooling"], pooling))
+        self.side = largest_side(options["image_size"], views)
+        self.size_of, side = square(self.side), self.side
+        if running["resize"] == "aspect":
+            smallest = get_network(options["network"]).minimum_size * max(views["scales"]) / min(views["scales"])
+            self.size_of, side = keeping_aspect(self.side, running["multiple"], int(math.ceil(smallest))), None
+        self._graph = tf.Graph()  # kept: R-MAC of images of any size calls a function that lives as long as it
+        with self._graph.as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+            inputs = tf.placeholder(tf.float32, [None, side, side, 3], "images")
             vectors = [self._vectors(images, number, options, [end_point] + list(more), pooling)
-                       for number, images in enumerate(found)]
-            self._features = [aggregate(of_views, views["aggregate"]) for of_views in zip(*vectors)]
-            self.widths = [int(features.shape[1]) for features in self._features]
+                       for number, images in enumerate(view_images(inputs, options["image_size"], views))]
+            features = [aggregate(of_views, views["aggregate"]) for of_views in zip(*vectors)]
+            self.widths = [int(output.shape[1]) for output in features]
             self.width = self.widths[0]
-            config = tf.ConfigProto(allow_soft_placement=True)
-            config.gpu_options.allow_growth = True
-            self._session = tf.Session(graph=self._graph, config=config)
-            devices = self._session.list_devices()
-            self.device = next((d.name for d in devices if d.device_type == "GPU"), devices[0].name)
-            self._restore(checkpoint)
+            self._restore(session, checkpoint)
+            self._frozen = freeze(session, inputs, features)
+        self._inference = Inference(self._frozen, side, running["devices"], running["precision"])
+        self.devices = self._inference.devices
 
     def _vectors(self, images, number, options, end_points, pooling):
         """Return the vectors [B, d] of each end point for one view; views after the first reuse its variables."""
@@ -76,36 +86,63 @@ class FeatureNetwork:
                         name))
             return vectors
 
-    def _restore(self, checkpoint):
+    def _restore(self, session, checkpoint):
         variables = tf.global_variables()
         if not os.path.exists(checkpoint + ".index"):
             raise InputError(NO_CHECKPOINT.format(checkpoint))
         try:
             _check_fits(checkpoint, variables)
-            tf.train.Saver(variables).restore(self._session, checkpoint)
+            tf.train.Saver(variables).restore(session, checkpoint)
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise InputError("checkpoint {} cannot be read: {}".format(
                 checkpoint, str(error).strip().split("\n")[0])) from error
         self.restored = len(variables)
 
     def __call__(self, images):
-        """Return features float32 [B, width] (not normalised, but for `embedding`) of uint8 images [B, side, side, 3].
-        """
-        return self._session.run(self._features[0], {self._images: images})
+        """Return features float32 [B, width] (not normalised, but for `embedding`) of images [B, h, w, 3].
 
-    def several(self, images):
-        """Return the features of `end_point` and of each of `more`, from one pass."""
-        return self._session.run(self._features, {self._images: images})
+        h and w are what `size_of` gives; uint8, or float32 with values from 0 to 255.
+        """
+        return self.several(images)[0]
+
+    def several(self, images, tower=0):
+        """Return the features of `end_point` and of each of `more`, from one pass on the device number `tower`."""
+        return self._inference(images, tower)
+
+    def of_list(self, images, batch_size, done=lambda count: None):
+        """Return the features [n, width] of each end point for n uint8 images, which may be of several sizes.
+
+        Args:
+          images: list of arrays [h, w, 3]; those of one size are stacked into batches.
+          done: called with the number of images in each batch that is finished.
+        """
+        batches = by_size(images, batch_size)
+        found = [np.empty((len(images), width), np.float32) for width in self.widths]
+        results = self._inference.map(
+            lambda batch, tower: self.several(np.stack([images[i] for i in batch]), tower), batches)
+        for batch, result in zip(batches, results):
+            for features, rows in zip(found, result):
+                features[batch] = rows
+            done(len(batch))
+        return found
 
     def freeze(self):
         """Return the network without variables, batch norm folded: frozen.Frozen with the outputs of `several`."""
-        return freeze(self._session, self._images, self._features)
+        return self._frozen
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._session.close()
+        self._inference.close()
+
+
+def _check_widths(views, resize, poolings):
+    """Refuse the flattened map where its size is not always the same."""
+    if "none" in poolings and (len(set(views["scales"])) > 1 or resize == "aspect"):
+        raise InputError("model.pooling is none, whose width depends on the scale and the shape, but extraction.scales "
+                         "is {} and extraction.resize {}; take one scale of square, or another pooling".format(
+                             views["scales"], resize))
 
 
 def _check_fits(checkpoint, variables):

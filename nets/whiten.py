@@ -21,7 +21,7 @@ from slim_retrieval.nets.whitening import KINDS
 
 EVALUATED = ["query", "gallery"]
 # What features must have been extracted by for a whitening to be theirs.
-OF_FEATURES = ["checkpoint", "end_point", "pooling", "gem_p", "views"]
+OF_FEATURES = ["checkpoint", "end_point", "pooling", "gem_p", "views", "resize"]
 
 
 @command
@@ -108,9 +108,9 @@ def load(run, name, described):
             name, nearest(name, known), folder))
     made = read_json(path + ".json")
     for key in OF_FEATURES:
-        if made[key] != described[key]:
+        if made.get(key) != described[key]:
             raise InputError("whitening {} was fitted on features of {} {!r}, but {!r} is extracted; fit another "
-                             "one".format(path, key, made[key], described[key]))
+                             "one".format(path, key, made.get(key), described[key]))
     with np.load(path + ".npz", allow_pickle=False) as archive:
         mean, projection = archive["mean"], archive["projection"]
     record = {key: made[key] for key in ("kind", "split", "label", "shrinkage", "dimension", "rows", "forced", "hash")}

@@ -70,9 +70,9 @@ def calls(monkeypatch):
     """A list of the batch sizes that the network was given."""
     sizes, call = [], FeatureNetwork.several
 
-    def counted(self, images):
+    def counted(self, images, tower=0):
         sizes.append(len(images))
-        return call(self, images)
+        return call(self, images, tower)
 
     monkeypatch.setattr(FeatureNetwork, "several", counted)
     return sizes
@@ -260,18 +260,28 @@ def test_records_of_the_same_name_are_told_apart(project, made):
     np.testing.assert_allclose(features, [made[1][sources[0]][0], made[1][sources[2]][0]], atol=1e-5)
 
 
-def test_killed_and_resumed_gives_the_same_bits(project, calls):
+ASPECT = ["--extraction.resize", "aspect", "--extraction.multiple", "4", "--extraction.devices", "[/cpu:0, /cpu:1]"]
+
+
+# Killed at the given call; what is left: with squares the last batch of 1, else the second shard (rows 4 to 6).
+@pytest.mark.parametrize("more, kill, left", [([], 3, [1]), (ASPECT + ["--extraction.batch_size", "1"], 5, [1, 1, 1])])
+def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, more, kill, left):
     truncate(paths_of("query")[2])
-    arguments = ["--skip_unreadable", "--extraction.splits", "[query]"]
+    for row, size in ((0, (8, 12)), (3, (12, 8)), (6, (20, 30))):
+        Image.open(paths_of("query")[row]).resize(size).save(paths_of("query")[row])
+    monkeypatch.setattr(extract_features, "SIZES_AT_ONCE", 2)
+    arguments = ["--skip_unreadable", "--extraction.splits", "[query]"] + more
     extract(*arguments)
     whole = read("query")
+    assert whole[2]["resize"] == ("aspect, multiples of 4" if more else "square")
     shutil.rmtree("runs/demo/features")
     code = "\n".join([
         "import os, signal", "from slim_retrieval.nets.extraction import FeatureNetwork as N",
         "from slim_retrieval.commands import extract_features", "call, count = N.several, []",
-        "def killed(self, images):", "    count.append(1)",
-        "    if len(count) == 3: os.kill(os.getpid(), signal.SIGKILL)", "    return call(self, images)",
-        "N.several = killed", "extract_features.main({!r})".format(arguments)])
+        "def killed(self, images, tower):", "    count.append(1)",
+        "    if len(count) == {}: os.kill(os.getpid(), signal.SIGKILL)".format(kill),
+        "    return call(self, images, tower)",
+        "N.several, extract_features.SIZES_AT_ONCE = killed, 2", "extract_features.main({!r})".format(arguments)])
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir("runs/demo/features") == [".query.partial"]
@@ -279,7 +289,7 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls):
         stream.write(b"half a row")
     del calls[:]
     extract(*arguments)
-    assert calls == [1]
+    assert calls == left
     resumed = read("query")
     assert resumed[0].tobytes() == whole[0].tobytes() and resumed[1:] == whole[1:]
     assert os.listdir("runs/demo/features") == ["query"]

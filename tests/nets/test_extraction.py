@@ -7,7 +7,7 @@ from PIL import Image
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
+from slim_retrieval.nets.extraction import SQUARE, FeatureNetwork, stored_model
 from slim_retrieval.nets.frozen import FrozenNetwork
 from slim_retrieval.nets.model import build_model
 
@@ -185,11 +185,82 @@ def test_scales_and_mirror_images_are_those_of_single_runs(trained, options):
     with FeatureNetwork(trained[0], options(**SMALL), "small_cnn/conv_2_2/Relu:0", "average",
                         views=dict(views, scales=[0.5], flip=False)) as network:
         assert network.side == 6
-        rows = network(reduced)
+        rows = network(reduced.astype(np.float32))
     np.testing.assert_allclose(found[:, :6], rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_flattened_maps_have_one_scale(trained, options):
     views = {"scales": [1.0, 2.0], "flip": False, "aggregate": "mean"}
-    with pytest.raises(InputError, match="model.pooling is none, whose width depends on the scale"):
-        FeatureNetwork(trained[0], options(**SMALL), "stage_2", "none", views=views)
+    for changed in ({"views": views}, {"running": ASPECT}):
+        with pytest.raises(InputError, match="model.pooling is none, whose width depends on the scale and the shape"):
+            FeatureNetwork(trained[0], options(**SMALL), "stage_2", "none", **changed)
+
+
+ASPECT = dict(SQUARE, resize="aspect", multiple=4)
+ANY_SIZE = [np.random.RandomState(i).randint(0, 256, size + (3,)).astype(np.uint8)
+            for i, size in enumerate([(8, 12), (12, 4), (8, 12), (12, 12), (8, 12), (12, 4), (8, 12)])]
+
+
+def test_images_of_several_sizes_come_out_in_order_each_as_alone(trained, options):
+    finished = []
+    with FeatureNetwork(trained[0], options(**SMALL), more=["stage_2"], pooling="rmac", running=ASPECT) as network:
+        assert [network.size_of(*size) for size in [(20, 30), (70, 20), (5, 5)]] == [(8, 12), (12, 4), (12, 12)]
+        found = network.of_list(ANY_SIZE, 3, finished.append)
+        single = [network.several(image[None]) for image in ANY_SIZE]
+        backwards = network.of_list(ANY_SIZE[::-1], 3)
+    assert finished == [3, 1, 2, 1]  # 8 x 12, three and one; 12 x 4; 12 x 12
+    for features, alone, turned in zip(found, zip(*single), backwards):
+        np.testing.assert_allclose(features, np.concatenate(alone), atol=1e-5)
+        np.testing.assert_allclose(turned[::-1], features, atol=1e-5)
+    with FeatureNetwork(trained[0], options(**SMALL), more=["stage_2"], pooling="rmac") as network:
+        for features, square_ones in zip(found, network.several(ANY_SIZE[3][None])):
+            np.testing.assert_allclose(features[3:4], square_ones, atol=1e-5)
+
+
+def test_each_scale_of_an_image_keeps_its_shape(trained, options):
+    views = {"scales": [0.5, 1.0], "flip": False, "aggregate": "concatenate"}
+    with FeatureNetwork(trained[0], options(**SMALL), "stage_2", "average", views=views, running=ASPECT) as network:
+        assert network.size_of(30, 10) == (12, 8)  # half of 4 would be too small for the network
+        found = network(ANY_SIZE[0][None])
+    reduced = np.stack([Image.fromarray(ANY_SIZE[0][..., c].astype(np.float32)).resize((6, 4), Image.BILINEAR)
+                        for c in range(3)], 2)[None]
+    with FeatureNetwork(trained[0], options(**SMALL), "stage_2", "average", running=ASPECT) as network:
+        rows = network(reduced)
+    np.testing.assert_allclose(found[:, :6], rows / np.linalg.norm(rows), atol=1e-5)
+
+
+def test_several_devices_give_what_one_gives(trained, options):
+    running = dict(ASPECT, devices=["/cpu:0", "/cpu:1", "/cpu:1"])
+    with FeatureNetwork(trained[0], options(**SMALL), running=ASPECT) as network:
+        expected = network.of_list(ANY_SIZE, 2)[0]
+    with FeatureNetwork(trained[0], options(**SMALL), running=running) as network:
+        assert [name[-12:] for name in network.devices] == ["device:CPU:0", "device:CPU:1", "device:CPU:1"]
+        np.testing.assert_allclose(network.of_list(ANY_SIZE, 2)[0], expected, atol=1e-6)
+        np.testing.assert_allclose(network.several(ANY_SIZE[0][None], 1)[0], expected[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("changes, expected", [
+    ({"devices": ["/gpu:7"]}, "extraction.devices has /gpu:7, which this machine does not have; it has /job"),
+    ({"devices": ["cpu"]}, "extraction.devices: 'cpu' is not a device such as"),
+    ({"precision": "float16", "devices": ["/cpu:0"]}, "extraction.precision is float16, but /cpu:0 is to be used"),
+    ({"precision": "bfloat16", "devices": ["/gpu:0"]}, "extraction.precision is bfloat16, but /gpu:0 is to be used"),
+])
+def test_devices_and_precisions_that_are_not_to_be_had(trained, options, changes, expected):
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(trained[0], options(**SMALL), running=dict(SQUARE, **changes))
+    assert one_line(error).startswith(expected)
+
+
+def test_bfloat16_is_close_to_float32_or_refused(trained, options):
+    arguments = trained[0], options(**dict(SMALL, embedding_size=0)), "stage_3"
+    with FeatureNetwork(*arguments) as network:
+        expected = network(IMAGES)
+    try:
+        with FeatureNetwork(*arguments, running=dict(SQUARE, precision="bfloat16")) as network:
+            found = network(IMAGES)
+    except InputError as error:
+        assert tf.__version__.startswith("1.") and "TensorFlow 1.15" in str(error) or "AVX512-BF16" in str(error)
+        return
+    assert found.dtype == np.float32 and not np.array_equal(found, expected)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    assert ((found * expected).sum(axis=1) / lengths).min() > 0.999

@@ -10,7 +10,7 @@ from slim_retrieval.nets import whiten
 from slim_retrieval.nets.whitening import fit_lw, fit_pca
 
 FEATURES = np.random.RandomState(0).randn(12, 4).astype(np.float32)
-META = {"checkpoint": "model.ckpt-7", "end_point": "embedding", "pooling": "average", "gem_p": 3.0,
+META = {"checkpoint": "model.ckpt-7", "end_point": "embedding", "pooling": "average", "gem_p": 3.0, "resize": "square",
         "views": {"scales": [1.0], "flip": False, "aggregate": "mean"}, "whitening": None}
 
 
@@ -68,6 +68,7 @@ def test_what_is_evaluated_is_refused_unless_forced(run, capsys):
 def test_features_of_another_kind_are_refused(run):
     fit(run)
     for key, other in (("checkpoint", "model.ckpt-9"), ("end_point", "stage_2"), ("pooling", "max"), ("gem_p", 2.0),
+                       ("resize", "aspect, multiples of 32"),
                        ("views", dict(META["views"], flip=True))):
         with pytest.raises(InputError) as error:
             whiten.load(str(run), "pca", dict(META, **{key: other}))

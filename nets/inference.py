@@ -1,0 +1,97 @@
+"""A frozen network on one device or on several, each of which computes a batch of its own."""
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets import precision as precisions
+from slim_retrieval.nets.frozen import connect
+
+
+class Inference:
+    """Batches of images in, lists of outputs out. It holds a session: close it.
+
+    Attributes:
+      devices: full names of the devices; one may be there several times, it then computes several batches at once.
+    """
+
+    def __init__(self, frozen, side=None, devices=(), precision="float32"):
+        """Put `frozen` (frozen.Frozen) on each device.
+
+        Args:
+          side: of the square images; None: of any size.
+          devices: such as ["/gpu:0", "/gpu:1"]; empty: all GPUs, or the CPU.
+          precision: float32, bfloat16 or float16.
+
+        Raises:
+          InputError: a device or a precision that is not to be had here.
+        """
+        devices = list(devices) or _all_devices()
+        config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": 1 + max(
+            [_number(d) for d in devices if precisions.kind(d) == "CPU"] or [0])})
+        config.gpu_options.allow_growth = True
+        precisions.configure(config, precision, devices)
+        with tf.Graph().as_default():
+            feeds, outputs = zip(*[_tower(frozen, side, device, number) for number, device in enumerate(devices)])
+            self._session = tf.Session(config=config)
+        try:
+            self.devices = _present(self._session, devices)
+            image = np.zeros([1, side or 64, side or 64, 3], np.uint8)
+            precisions.check(self._session, outputs[0], {feeds[0][0]: image}, precision)
+        except InputError:
+            self.close()
+            raise
+        # Each tower takes uint8 images, or float32 ones in the place of what they are cast to.
+        self._runs = [[self._session.make_callable(list(tower), [feed]) for feed in images]
+                      for images, tower in zip(feeds, outputs)]
+        self._pool = ThreadPoolExecutor(len(devices))
+
+    def __call__(self, images, tower=0):
+        """Return the outputs [B, d] for one batch of images [B, H, W, 3], uint8 or float32."""
+        as_bytes, as_floats = self._runs[tower % len(self._runs)]
+        return as_bytes(images) if images.dtype == np.uint8 else as_floats(images)
+
+    def map(self, function, batches):
+        """Yield function(batch, tower) for each of `batches`, in their order; as many at once as there are devices.
+
+        A batch's place decides its device, so that all is the same when it is done again.
+        """
+        return self._pool.map(function, batches, (number % len(self._runs) for number in range(len(batches))))
+
+    def close(self):
+        """End the session."""
+        self._session.close()
+
+
+def _tower(frozen, side, device, number):
+    """Return ((uint8 placeholder, the same as float32), outputs) of a copy of the network on `device`."""
+    with tf.device(device), tf.name_scope("tower_{}".format(number)) as scope:
+        images = tf.placeholder(tf.uint8, [None, side, side, 3])
+        floats = tf.cast(images, tf.float32)
+        return (images, floats), connect(frozen, floats, name=scope.rstrip("/"))
+
+
+def _all_devices():
+    gpus = len(tf.config.experimental.list_physical_devices("GPU"))
+    return ["/gpu:{}".format(number) for number in range(gpus)] or ["/cpu:0"]
+
+
+def _present(session, devices):
+    """Return the full names; soft placement alone would move what is not there in silence."""
+    present = [d.name for d in session.list_devices() if "XLA" not in d.name]
+    found = []
+    for device in devices:
+        wanted = "device:{}:{}".format(precisions.kind(device), _number(device))
+        found += [name for name in present if name.endswith(wanted)][:1]
+        if not found or not found[-1].endswith(wanted):
+            raise InputError("extraction.devices has {}, which this machine does not have; it has {}".format(
+                device, ", ".join(present)))
+    return found
+
+
+def _number(device):
+    text = device.rsplit(":", 1)[-1]
+    if not text.isdigit():
+        raise InputError("extraction.devices: {!r} is not a device such as /gpu:0 or /cpu:1".format(device))
+    return int(text)
