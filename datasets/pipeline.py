@@ -63,7 +63,7 @@ def _dataset(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, 
       crop_padding: pixels by which the image is mirrored beyond its edges before a random crop back to its size.
       flip: mirror each image left to right with probability 1/2.
       seed: seed of all that is random in an image.
-      workers: batches loaded in parallel.
+      workers: batches loaded, and changed, in parallel.
       prefetch: batches ready ahead.
       augmentation: dict of AugmentationConfig; None: all off.
       first_image, batch_size: where `loader.part(...)` begins in the whole batch, and the size of that; all that is
@@ -77,7 +77,7 @@ def _dataset(loader, first_step, last_step, crop_padding=0, flip=False, seed=0, 
     dataset = dataset.map(_as_written(lambda step: _load(loader, step)), num_parallel_calls=workers)
     dataset = dataset.map(_as_written(lambda step, images, *labels: (
         augment(images, step, crop_padding, flip, seed, augmentation, first_image, batch_size),
-        dict(zip(loader.columns, labels)))))
+        dict(zip(loader.columns, labels)))), num_parallel_calls=workers)
     return dataset.prefetch(prefetch)
 
 
