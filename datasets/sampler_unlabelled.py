@@ -18,7 +18,7 @@ class WithUnlabelled:
 
         Args:
           per_batch: U, a multiple of `group`.
-          group: images that must stay side by side in the sampler's batches: K, 2 for pairs, else 1.
+          group: images that must stay side by side in the sampler's batches (samplers.group_size).
 
         Raises:
           InputError: U is no multiple of the group, or every image has a label.

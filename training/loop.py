@@ -14,9 +14,9 @@ from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import restartable_batches, training_batches
-from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.datasets.samplers import batch_size, check_towers
 from slim_retrieval.datasets.training_set import pipeline_options
-from slim_retrieval.losses.specs import watched_label
+from slim_retrieval.losses.specs import pair_losses, watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
@@ -60,10 +60,16 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
         tf.set_random_seed(options["run"]["seed"])
         miner = Miner(loader, options["losses"][0]["label"], options, directory, search) if (
             options["training"]["sampler"] == "hard") else None
-        fetches = _build(options, loader, (num_classes, tags), devices, first_step, miner)
-        if validation is not None:  # after the training graph, whose random operations are numbered in their order
-            validation = Validation(inference_tower(options["model"], devices[0]), validation,
-                                    os.path.join(run, "validation.csv"), first_step, options["data"]["workers"])
+        images, labels, restart = _input(options, loader, first_step, miner is not None)
+        fetches = _build(options, images, labels, (num_classes, tags), devices)
+        if miner or validation is not None:
+            # After the training graph, whose random operations are numbered in their order.
+            tower = inference_tower(options["model"], devices[0])
+        if miner:
+            miner.attach(tower, restart, first_step)
+        if validation is not None:
+            validation = Validation(tower, validation, os.path.join(run, "validation.csv"), first_step,
+                                    options["data"]["workers"])
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
         with open_session(devices) as session:
             report = _start(session, saver, newest, options["model"])
@@ -75,25 +81,30 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
             return _step(session, saver, fetches, run, options, first_step, loader, miner, validation)
 
 
-def _build(options, loader, columns, devices, first_step, miner=None):
-    """Build input, towers and train op; return {name: what to fetch}."""
-    training = options["training"]
+def _input(options, loader, first_step, restartable):
+    """Return images, {column: labels}, and the function that restarts them (pipeline.restartable_batches) or None."""
+    training, restart = options["training"], None
     with tf.device(VARIABLE_DEVICE):
-        if miner:
-            images, labels, start = restartable_batches(loader, **pipeline_options(options))
+        if restartable:
+            images, labels, restart = restartable_batches(loader, **pipeline_options(options))
         else:
             images, labels = training_batches(loader, first_step, training["steps"], **pipeline_options(options))
     size, batch = options["model"]["image_size"], batch_size(training)
     images.set_shape([batch, size, size, 3])
     for column in labels.values():
         column.set_shape([batch])
-    num_classes, tags = columns
+    return images, labels, restart
+
+
+def _build(options, images, labels, columns, devices):
+    """Build towers and train op; return {name: what to fetch}."""
+    training, (num_classes, tags) = options["training"], columns
+    if training["loss_scope"] == "tower" and pair_losses(options["losses"]):
+        check_towers(training, len(devices))
     frozen = freezing.frozen_variables(options["model"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
                           frozen, training["batch_norm"])
-    if miner:
-        miner.build(options["model"], devices[0], start, first_step)
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
     with tf.device(VARIABLE_DEVICE):

@@ -18,7 +18,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import remove, write_array
 from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.training import checkpoints
-from slim_retrieval.training.embed import embed, inference_tower
+from slim_retrieval.training.embed import embed
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +43,12 @@ class Miner:
         self._mining, self._workers = options["training"]["mining"], options["data"]["workers"]
         self._rows = np.flatnonzero(self._labels >= 0)
         self._every = self._mining["every_steps"] or -(-len(self._rows) // batch_size(options["training"]))
-        self._last, self._tower, self._start, self._next = options["training"]["steps"], None, None, None
+        self._last, self._tower, self._restart, self._next = options["training"]["steps"], None, None, None
 
-    def build(self, model_options, device, start, first_step):
-        """Add what embeds to the graph, after the training towers.
-
-        Args:
-          start: function (session, first, last) that lets the input pipeline give batches first ... last - 1.
-          first_step: the step that training begins at.
-        """
-        self._tower = inference_tower(model_options, device)
-        self._start, self._next = start, first_step
+    def attach(self, tower, restart, first_step):
+        """Take the graph's embed.InferenceTower, the function (session, first, last) that lets the input pipeline give
+        batches first ... last - 1, and the step that training begins at."""
+        self._tower, self._restart, self._next = tower, restart, first_step
 
     def before(self, session, step):
         """Call it before batch number `step` (0, 1, ...) is asked for: mines when it is time.
@@ -68,7 +63,7 @@ class Miner:
             self._loader.sampler.use(self._mine(session, step) if mined == step else self._stored(mined))
         following = self._mining["start_step"] if mined is None else mined + self._every
         self._next = min(following, self._last)
-        self._start(session, step, self._next)
+        self._restart(session, step, self._next)
 
     def _mined_at(self, step):
         """Return the step whose weights gave the neighbours that batch `step` uses, or None."""

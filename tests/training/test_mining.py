@@ -149,7 +149,7 @@ def test_when_it_mines(mining, steps, expected, monkeypatch, tmp_path):
         "steps": steps, "sampler": "hard", "classes_per_batch": 2, "images_per_class": 2, "batch_size": 0,
         "unlabelled_per_batch": 0, "mining": dict({"start_step": 0, "neighbors": 5}, **mining)}}
     miner = Miner(loader, "label", options, str(tmp_path), None)
-    miner._start, miner._next = lambda session, first, last: started.append((first, last)), 0
+    miner.attach(None, lambda session, first, last: started.append((first, last)), 0)
     monkeypatch.setattr(miner, "_mine", lambda session, step: mined.append(step))
     for step in range(steps):
         miner.before(None, step)
