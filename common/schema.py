@@ -199,7 +199,7 @@ class TrainingConfig:
     categories_per_batch: int = option(1, "sampler pk_category: categories that a batch's classes come from", minimum=1)
     negative_share: float = option(0.5, "sampler pairs: share of pairs of two classes", minimum=0, maximum=1)
     unlabelled_per_batch: int = option(0, "images without a label in the first loss's column that are added to each "
-                                          "batch, for the other losses; a multiple of what belongs together (K, mostly)",
+                                          "batch, for other losses; a multiple of what belongs together (mostly K)",
                                        minimum=0)
     mining: MiningConfig = section(MiningConfig, "mining of hard negatives over the whole training set")
     num_clones: int = option(1, "towers; 0: one for each visible GPU (one on the CPU without)", minimum=0)
