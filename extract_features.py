@@ -4,12 +4,14 @@
     python extract_features.py --run runs/fashion_mnist --extraction.end_point stage_2
     python extract_features.py --config configs/folder.yaml --data.path PHOTOS --model.embedding_size 0 \\
         --model.checkpoint_path mobilenet_v2.ckpt               (of a pretrained network, without training)
+    python extract_features.py --run A --run B --weights 1 0.5  (of two models side by side)
     python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
 Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}, and for each of extraction.more_end_points
 a folder <split>.<end point>/ beside it. A killed extraction is resumed.
 """
 import contextlib
+import json
 import logging
 import os
 import re
@@ -36,7 +38,10 @@ Output = namedtuple("Output", "number suffix described checksum whitening")
 def main(argv=None):
     """Extract the features of every split that exists."""
     parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
-    parser.add_argument("--run", default=None, metavar="NAME", help="run folder or name (default: the newest)")
+    parser.add_argument("--run", default=[], metavar="NAME", action="append",
+                        help="run folder or name (default: the newest); several, each with its --run: their features "
+                             "side by side, as a run A+B")
+    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="of several runs (default: 1 each)")
     parser.add_argument("--pretrained", action="store_true",
                         help="no training: features of the network as model.checkpoint_path of --config has it; "
                              "implied by the flag --model.checkpoint_path")
@@ -52,7 +57,14 @@ def main(argv=None):
     options = configuration.to_plain(config)
     options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
     tables = _read_tables(options)
+    if options["extraction"]["models"]:
+        _extract_together(run, options, tables)
+    else:
+        _extract_run(run, options, tables, run)
 
+
+def _extract_run(run, options, tables, into):
+    """Extract all splits with a run's network; return {split: folder}: below `into`, or the run's own if there."""
     from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
     from slim_retrieval.training import checkpoints
     directory, end_point = os.path.join(run, "checkpoints"), options["extraction"]["end_point"]
@@ -62,19 +74,91 @@ def main(argv=None):
         raise InputError("no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(directory))
     model = dict(stored["model"], gem_p=options["model"]["gem_p"])
     outputs = _outputs(run, checkpoint, model, stored["preprocessing"], options)
+    folders = {split: os.path.join(run, "features", split) for split in tables}
+    if into != run:
+        folders = {split: folder if _is_current(folder, _described(outputs[0], split, tables[split])[1],
+                                                options["extraction"]["skip_unreadable"])
+                   else os.path.join(into, "features", split) for split, folder in folders.items()}
+        tables = {split: table for split, table in tables.items() if folders[split].startswith(into)}
+    if not tables:
+        return folders
     with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
                         options["extraction"]["more_end_points"], _views(options), options["extraction"]) as network:
         log.info("%s: %d variables restored, all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, ", ".join(str(width) for width in network.widths),
                  ", ".join(output.described["end_point"] for output in outputs), ", ".join(network.devices))
         for split, table in tables.items():
-            _extract(network, table, split, run, outputs, options)
+            _extract(network, table, split, into, outputs, options)
+    return folders
+
+
+def _extract_together(run, options, tables):
+    """Extract with each of extraction.models, and write their features side by side as those of `run`."""
+    from slim_retrieval.common.feature_concat import concatenate
+    extraction, parts = options["extraction"], []
+    for number, member in enumerate(extraction["models"], start=1):
+        path = runs.find(member["run"], options["run"]["directory"])
+        own = configuration.to_plain(configuration.resolve(runs.config_path(path)))
+        own.update(data=options["data"], run=dict(own["run"], seed=options["run"]["seed"]), extraction=dict(
+            extraction, end_point=member["end_point"] or extraction["end_point"], whitening=member["whitening"]))
+        parts.append(_extract_run(path, own, tables, os.path.join(run, "models", "{}_{}".format(
+            number, os.path.basename(path)))))
+    weights = [member["weight"] for member in extraction["models"]]
+    for split in tables:
+        folder, folders = os.path.join(run, "features", split), [part[split] for part in parts]
+        key = digest(weights, [read_json(os.path.join(part, "meta.json"))["key"] for part in folders])
+        if _is_current(folder, key, extraction["skip_unreadable"]):
+            log.info("%s: already extracted from these checkpoints", folder)
+            continue
+        width = concatenate(folders, weights, folder, key, {
+            "split": split, "models": extraction["models"], "seed": options["run"]["seed"], "versions": versions()})
+        log.info("%s: features of width %d, of %s", folder, width, ", ".join(
+            "{} x {:g}".format(member["run"], member["weight"]) for member in extraction["models"]))
 
 
 def _trained(flags, overrides):
-    """Return the folder and the configuration of --run, or of the newest."""
-    run = runs.find(flags.run, overrides.get("run.directory", "runs"))
-    return run, configuration.resolve(flags.config or runs.config_path(run), overrides)
+    """Return the folder and the configuration of --run, or of the newest; of several, a run that is made of them."""
+    directory = overrides.get("run.directory", "runs")
+    if len(flags.run) > 1 or flags.weights:
+        overrides = dict(_members(flags, directory), **overrides)
+    of_one = len(flags.run) < 2
+    config = configuration.resolve(flags.config, overrides) if flags.config else None
+    if not (config and of_one and not flags.run and config.extraction.models):
+        run = runs.find(flags.run[0] if flags.run else None, directory)
+        config = config or configuration.resolve(runs.config_path(run), overrides)
+        if of_one:
+            return run, config
+    _check_members(config, overrides)
+    run = runs.create(config, flags.config or "")
+    if os.path.isdir(os.path.join(run, "checkpoints")):
+        raise InputError("{} is the run of one model; give another --run.name".format(run))
+    runs.save_config(run, config)
+    runs.point_latest(run)
+    return run, config
+
+
+def _members(flags, directory):
+    """Return repeated --run and --weights as fields of the configuration."""
+    weights = flags.weights or [1.0] * len(flags.run)
+    if len(weights) != len(flags.run) or len(weights) < 2:
+        raise InputError("{} runs but {} weights; give one for each of several runs".format(
+            len(flags.run), len(weights)))
+    names = [os.path.basename(runs.find(name, directory)) for name in flags.run]
+    return {"run.name": "+".join(names), "extraction.models": json.dumps(
+        [{"run": name, "weight": weight} for name, weight in zip(flags.run, weights)])}
+
+
+def _check_members(config, overrides):
+    """Refuse what extraction.models cannot be combined with, runs that are not there, and data that cannot be read."""
+    wrong = [key for key in overrides if key.startswith("model.")] + [
+        "extraction." + key for key in ("whitening", "more_end_points") if config.extraction[key]]
+    if wrong:
+        raise InputError("{} cannot be set for several models at once: each network is as its run has it, and an end "
+                         "point or a whitening is one model's: extraction.models: [{{run: A, whitening: W}}]".format(
+                             wrong[0]))
+    for member in config.extraction.models:
+        runs.find(member.run, config.run.directory)
+    _read_tables(configuration.to_plain(config))
 
 
 def _is_untrained(flags, overrides):
@@ -110,7 +194,7 @@ def _list_end_points(flags, overrides):
     """Print name, shape, values an image and tensor of each end point: of --config, --model.network or a run."""
     path = flags.config
     if path is None and "model.network" not in overrides:
-        path = runs.config_path(runs.find(flags.run, overrides.get("run.directory", "runs")))
+        path = runs.config_path(runs.find(flags.run[0] if flags.run else None, overrides.get("run.directory", "runs")))
     options = configuration.to_plain(configuration.resolve(path, overrides))
     from slim_retrieval.nets.extraction import list_end_points
     print("{:<52}{:<16}{:>9}  {}".format("end point", "shape", "values", "tensor"))
@@ -171,8 +255,7 @@ def _extract(network, table, split, run, outputs, options):
     with contextlib.ExitStack() as stack:
         for output in outputs:
             folder = os.path.join(run, "features", split + output.suffix)
-            described = dict(output.described, split=split)
-            key = digest(described, output.checksum, table.paths, table.columns)
+            described, key = _described(output, split, table)
             if _is_current(folder, key, may_skip):
                 log.info("%s: already extracted from this checkpoint", folder)
                 continue
@@ -184,6 +267,12 @@ def _extract(network, table, split, run, outputs, options):
         _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options)
         for _, folder, described, writer in writers:
             _finish(writer, folder, table, dict(described, seed=options["run"]["seed"], versions=versions()))
+
+
+def _described(output, split, table):
+    """Return what meta.json says of one end point's features of a split, and the hash of all that they depend on."""
+    described = dict(output.described, split=split)
+    return described, digest(described, output.checksum, table.paths, table.columns)
 
 
 def _finish(writer, folder, table, meta):

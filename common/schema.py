@@ -252,6 +252,14 @@ class TrainingConfig:
 
 
 @dataclass
+class MemberConfig:
+    run: str = option("", "its run, folder or name")
+    weight: float = option(1.0, "factor of its normalised feature", minimum=1e-6)
+    end_point: str = option("", "what is taken of it; empty: extraction.end_point")
+    whitening: str = option("", "whitening of its run to apply; empty: none")
+
+
+@dataclass
 class ExtractionConfig:
     end_point: str = option("embedding", "what is taken: embedding (what was trained), an end point's name, or a full "
                                          "tensor name; feature maps are pooled by model.pooling")
@@ -276,6 +284,8 @@ class ExtractionConfig:
                                     "or the CPU")
     batch_size: int = option(64, "images at a time on each device", minimum=1)
     splits: List[str] = option(["train", "validation", "query", "gallery"], "splits to extract, where they exist")
+    models: List[MemberConfig] = field(default_factory=list, metadata={
+        "help": "runs whose features are written side by side, e.g. [{run: A}, {run: B, weight: 0.5}]; empty: of one"})
     skip_unreadable: bool = option(False, "leave out images that cannot be read rather than stop")
 
 

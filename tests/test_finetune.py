@@ -140,3 +140,58 @@ def test_a_trained_run_is_not_written_over(pretrained, capsys):
     with pytest.raises(SystemExit):
         take("--run.name", "trained", *BARE)
     assert "was trained, its newest checkpoint is model.ckpt-3" in capsys.readouterr().err
+
+
+def gallery(run):
+    return np.load(os.path.join("runs", run, "features", "gallery", "features.npy")).astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def two_runs(pretrained):
+    """Make the runs A and B, of two networks of other widths, with features of all photos."""
+    random_checkpoint("wide.ckpt", network="small_cnn", depth_multiplier=0.25)
+    take("--run.name", "A", *BARE)
+    take("--run.name", "B", "--model.depth_multiplier", "0.25", "--model.checkpoint_path", "wide.ckpt", *BARE)
+
+
+def test_features_of_two_models_are_the_single_runs_side_by_side(two_runs, capfd):
+    extract_features.main(["--run", "A", "--run", "runs/B", "--weights", "1", "0.5"])
+    a, b = gallery("A"), gallery("B")
+    expected = np.hstack([w * f / np.linalg.norm(f, axis=1, keepdims=True) for f, w in ((a, 1.0), (b, 0.5))])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(gallery("A+B"), expected, atol=1e-6)
+    assert os.path.realpath("runs/latest") == os.path.realpath("runs/A+B")
+    parts = read("A+B", "features", "gallery", "meta.json")["parts"]
+    assert [(part["weight"], part["model"]["checkpoint_path"], part["checkpoint"]) for part in parts] == [
+        (1.0, "small.ckpt", "model.ckpt-0"), (0.5, "wide.ckpt", "model.ckpt-0")]
+    assert not os.path.exists("runs/A+B/models")  # what the runs had was not computed again
+    capfd.readouterr()
+    extract_features.main([])
+    assert "already extracted from these checkpoints" in capfd.readouterr().err
+
+
+def test_two_models_on_other_images_than_the_runs_own(two_runs):
+    before = gallery("A")
+    extract_features.main(["--run", "A", "--run", "B", "--run.name", "half", "--data.gallery.part", "[0.5, 1]",
+                           "--extraction.end_point", "stage_1"])
+    found = gallery("half")
+    assert found.shape == (12, 3 + 6)
+    np.testing.assert_allclose(np.linalg.norm(found[:, :3], axis=1), 0.5 ** 0.5, atol=1e-6)  # both weigh the same
+    np.testing.assert_array_equal(gallery("A"), before)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--run", "A", "--run", "B", "--weights", "1"], "2 runs but 1 weights"),
+    (["--run", "A", "--weights", "1"], "1 runs but 1 weights; give one for each of several runs"),
+    (["--run", "A", "--run", "C"], "no run C"),
+    (["--run", "A", "--run", "B", "--run.name", "A"], "runs/A is the run of one model"),
+    (["--run", "A", "--run", "B", "--weights", "1", "-1"], "weight.*-1.0 is out of range"),
+    (["--run", "A", "--run", "B", "--model.pooling", "max"], "model.pooling cannot be set for several models"),
+    (["--run", "A", "--run", "B", "--extraction.whitening", "pca"], "extraction.whitening cannot be set"),
+    (["--config", "small.yaml", "--extraction.models", "[{run: A}, {runn: B}]"], "runn")])
+def test_mistakes_with_several_models_are_one_line(two_runs, capsys, arguments, message):
+    before = sorted(os.listdir("runs"))
+    with pytest.raises(SystemExit) as stop:
+        extract_features.main(arguments)
+    assert stop.value.code == 2 and re.search(message, capsys.readouterr().err)
+    assert sorted(os.listdir("runs")) == before
