@@ -236,7 +236,7 @@ def _outputs(run, checkpoint, model, preprocessing, options):
         described = {"checkpoint": os.path.basename(checkpoint), "model": model, "preprocessing": preprocessing,
                      "end_point": end_point, "pooling": options["model"]["pooling"],
                      "gem_p": options["model"]["gem_p"], "views": _views(options), "resize": _resize(extraction),
-                     "precision": extraction["precision"], "whitening": None}
+                     "precision": extraction["precision"], "draft": extraction["draft"], "whitening": None}
         whitening = None
         if number == 0 and extraction["whitening"]:
             mean, projection, described["whitening"] = whiten.load(run, extraction["whitening"], described)
@@ -324,7 +324,8 @@ def _write_rows(network, table, writers, split, options):
 
     with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
         for end, kept, images in image_shards(table, network.size_of, shard, first,
-                                              options["extraction"]["skip_unreadable"], options["data"]["workers"]):
+                                              options["extraction"]["skip_unreadable"], options["data"]["workers"],
+                                              options["extraction"]["draft"]):
             found = network.of_list(images, size, bar.update)
             append([found[output.number] for output, _ in writers], kept, end)
             bar.update(end - bar.n)

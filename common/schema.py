@@ -277,6 +277,9 @@ class ExtractionConfig:
                          choices=["square", "aspect"])
     multiple: int = option(32, "aspect: shorter sides are multiples of this; the smaller it is, the less images are "
                                "stretched, and the more sizes of batches there are", minimum=1)
+    draft: float = option(0.0, "JPEG files are decoded at 1/2, 1/4 or 1/8 of their size as long as that is at least "
+                               "this many times the size that the network gets (2 is hardly to be told from exact, and "
+                               "much faster for large photos); 0: at their whole size, exactly", minimum=0)
     precision: str = option("float32", "numbers that the network computes in: float32, bfloat16 (CPUs with AVX512-BF16 "
                                        "or AMX, TensorFlow 2), float16 (GPUs)",
                             choices=["float32", "bfloat16", "float16"])

@@ -6,6 +6,7 @@ The class is the folder's name. Hidden files are ignored; so are files without a
 """
 import logging
 import os
+from functools import partial
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.images import SUFFIXES, decode
@@ -40,7 +41,7 @@ def read_folder(path):
     if ignored:
         log.info("%s: ignored %d files that are not images in a class folder (%s are)", path, ignored,
                      " ".join(SUFFIXES))
-    return ImageTable(paths, {"label": labels}, lambda i: decode(paths[i]))
+    return ImageTable(paths, {"label": labels}, lambda i: partial(decode, paths[i]))
 
 
 def _images(folder):

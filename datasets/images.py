@@ -10,9 +10,10 @@ from slim_retrieval.datasets.table import UnreadableImage
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_WITH_DRAFT = ("JPEG", "MPO")  # MPO: a JPEG with more pictures behind it
 
 
-def decode(source, name=None):
+def decode(source, name=None, size_of=None, draft=0.0):
     """Return an image as uint8 RGB [H, W, 3], read-only.
 
     EXIF orientation is applied; transparency is laid on white; greyscale, palette and CMYK become RGB; 16 bits become
@@ -23,6 +24,10 @@ def decode(source, name=None):
     Args:
       source: path, or the file's bytes.
       name: what an error calls the image; the path unless given.
+      size_of: function from height and width to those that the image is resized to; None: it keeps its own.
+      draft: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as that is at least `draft` times the size that it
+        gets; 0: at its whole size. That is several times faster for large photos and not exact: at 2, pixels of
+        photos differ by well below 1 of 255 on average.
 
     Raises:
       UnreadableImage: missing, empty, truncated, not an image, or larger than Pillow's limit against decompression
@@ -32,8 +37,13 @@ def decode(source, name=None):
     name = name or ("<bytes>" if is_bytes else source)
     try:
         with Image.open(io.BytesIO(source) if is_bytes else source) as image:
+            size = None
+            if size_of and draft and image.format in _WITH_DRAFT:
+                size = size_of(*_upright_size(image))
+                _set_draft(image, size, draft)
             image.load()
-            return np.asarray(_to_rgb(_upright(image)))
+            image = _to_rgb(_upright(image))
+            return np.asarray(_resized(image, *size or size_of(image.height, image.width)) if size_of else image)
     except MemoryError:
         raise
     except FileNotFoundError as error:
@@ -60,7 +70,15 @@ def resize(image, height, width=None, box=None):
         return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR, pixels))
     if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR))
+    return np.asarray(_resized(Image.fromarray(image), height, width))
+
+
+def load_resized(table, row, size_of, draft=0.0):
+    """Return a table's row as uint8 RGB [h, w, 3], h and w being what `size_of` gives for its size; see `decode`."""
+    image = table.read(row)
+    if callable(image):
+        return image(size_of=size_of, draft=draft)
+    return resize(image, *size_of(*image.shape[:2]))
 
 
 def encode_png(image):
@@ -87,6 +105,27 @@ def read_plain_file(path):
             return content, image.format.lower(), image.height, image.width
     except Exception:  # what is wrong with it is said where it is decoded
         return None
+
+
+def _resized(image, height, width):
+    return image if image.size == (width, height) else image.resize((width, height), Image.BILINEAR)
+
+
+def _set_draft(image, size, draft):
+    """Have a JPEG that is not decoded yet decoded at the smallest size that is `draft` times `size` or more."""
+    # Longer to longer side and shorter to shorter one: the image may be stored turned.
+    factor = min(side / float(needed) for side, needed in zip(sorted(image.size), sorted(size))) / draft
+    if factor > 1:
+        image.draft(image.mode, [int(-(-side // factor)) for side in image.size])
+
+
+def _upright_size(image):
+    """Return height and width of a JPEG that is not decoded yet, turned as its EXIF says."""
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception:  # as in _upright
+        turned = False
+    return image.size if turned else image.size[::-1]
 
 
 def _upright(image):

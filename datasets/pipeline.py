@@ -8,7 +8,7 @@ import numpy as np
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.augment_pipeline import augment
-from slim_retrieval.datasets.images import resize
+from slim_retrieval.datasets.images import load_resized
 from slim_retrieval.datasets.table import UnreadableImage
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def image_batches(table, image_size, batch_size, first_row=0, skip_unreadable=Fa
             yield kept, np.stack(images)
 
 
-def image_shards(table, size_of, shard, first_row=0, skip_unreadable=False, workers=2):
+def image_shards(table, size_of, shard, first_row=0, skip_unreadable=False, workers=2, draft=0.0):
     """Yield (end, int64 rows [m], [uint8 images]) for the rows up to `end`, `shard` rows at a time; threads load ahead.
 
     Row i is the same whatever `first_row` is. m is `shard` but for the last one, and for unreadable images that were
@@ -104,6 +104,7 @@ def image_shards(table, size_of, shard, first_row=0, skip_unreadable=False, work
 
     Args:
       size_of: from an image's height and width to those that it is made.
+      draft: as in images.decode.
 
     Raises:
       UnreadableImage: an image cannot be read and `skip_unreadable` is false.
@@ -113,7 +114,7 @@ def image_shards(table, size_of, shard, first_row=0, skip_unreadable=False, work
     with ThreadPoolExecutor(workers) as pool:
         def submit(start):
             rows = range(start, min(start + shard, len(table)))
-            pending.append((rows, [pool.submit(_load_one, table, row, size_of) for row in rows]))
+            pending.append((rows, [pool.submit(_load_one, table, row, size_of, draft) for row in rows]))
         try:
             for _, start in zip(range(_AHEAD), starts):
                 submit(start)
@@ -149,11 +150,10 @@ def _load(loader, step):
     return [step, images] + labels
 
 
-def _load_one(table, row, size_of):
+def _load_one(table, row, size_of, draft):
     """Return the image, or the UnreadableImage in its place."""
     try:
-        image = table.load(row)
-        return resize(image, *size_of(*image.shape[:2]))
+        return load_resized(table, row, size_of, draft)
     except UnreadableImage as error:
         return error
 

@@ -9,6 +9,7 @@ Source: https://github.com/filipradenovic/revisitop/blob/master/python/example_p
 """
 import math
 import re
+from functools import partial
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def list_images(paths, columns):
     boxes = [_checked(parse_box, text, path) for path, text in zip(paths, columns.get(BOX, []))]
     turns = [_checked(parse_rotation, text, path) for path, text in zip(paths, columns.get(ROTATION, []))]
     if not any(boxes) and not any(turns):
-        return ImageTable(paths, columns, lambda i: decode(paths[i]))
+        return ImageTable(paths, columns, lambda i: partial(decode, paths[i]))
 
     def read(i):
         image = decode(paths[i])

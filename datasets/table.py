@@ -22,7 +22,12 @@ class ImageTable:
     """
 
     def __init__(self, paths, columns, read):
-        """Make a table; `read(i)` returns row i as uint8 RGB [H, W, 3] and must be safe to call from threads."""
+        """Make a table.
+
+        Args:
+          read: `read(i)` returns row i as uint8 RGB [H, W, 3], or where it is a file of its own, images.decode of it,
+            not called yet (functools.partial). It must be safe to call from threads.
+        """
         self.paths = list(paths)
         self.columns = {name: list(values) for name, values in columns.items()}
         self._read = read
@@ -39,6 +44,11 @@ class ImageTable:
         Raises:
           UnreadableImage: the file is missing, damaged or no image; the message names it.
         """
+        image = self._read(i)
+        return image() if callable(image) else image
+
+    def read(self, i):
+        """Return row i as `load` does, or a function that takes more arguments of images.decode."""
         return self._read(i)
 
     def subset(self, rows):

@@ -16,6 +16,7 @@ Source: https://github.com/tensorflow/models/blob/master/research/slim/datasets/
 import glob
 import os
 import struct
+from functools import partial
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class _Reader:
         if len(frame) < _BEFORE + length or struct.unpack("<Q", frame[:8])[0] != length:
             raise UnreadableImage(self._paths[i], "{} changed after it was opened".format(self._files[i]))
         features = tf.train.Example.FromString(frame[_BEFORE:]).features.feature
-        return decode(features["image/encoded"].bytes_list.value[0], self._paths[i])
+        return partial(decode, features["image/encoded"].bytes_list.value[0], self._paths[i])
 
 
 def _index(shard):

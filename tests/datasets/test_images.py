@@ -154,6 +154,53 @@ def test_damaged_exif_does_not_cost_the_image():
     assert images.decode(data).shape == (8, 8, 3)
 
 
+def _photo(width, height):
+    """A picture of smooth shapes, as a JPEG decodes well."""
+    return Image.fromarray(_rgb(6, 8)).resize((width, height), Image.BICUBIC)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_resizing_while_decoding_is_resizing_afterwards(kind, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = _bytes(_photo(60, 40), kind, exif=exif)
+    found = images.decode(data, size_of=lambda height, width: (height // 3, width // 2))
+    height, width = (40, 60) if orientation == 1 else (60, 40)
+    assert found.shape == (height // 3, width // 2, 3)
+    assert (found == images.resize(images.decode(data), height // 3, width // 2)).all()
+    tall = images.decode(data, size_of=lambda height, width: (2 * height, width))
+    assert tall.shape == (2 * height, width, 3)
+
+
+# 640 x 480 for 100 x 75: 6.4 times; for 100 x 100, 4.8 times.
+@pytest.mark.parametrize("size, draft, expected", [
+    ((75, 100), 0.0, (480, 640)), ((75, 100), 1.0, (120, 160)), ((75, 100), 2.0, (240, 320)),
+    ((75, 100), 3.3, (480, 640)), ((100, 100), 2.0, (240, 320)), ((100, 100), 2.5, (480, 640)),
+    ((600, 800), 1.0, (480, 640))])
+@pytest.mark.parametrize("orientation", [1, 8])
+def test_a_draft_is_at_least_so_many_times_the_size_that_is_needed(monkeypatch, size, draft, expected, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = _bytes(_photo(640, 480), "JPEG", exif=exif, quality=95)
+    size, expected = (size, expected) if orientation == 1 else (size[::-1], expected[::-1])
+    asked, seen, resized = [], [], images._resized
+
+    def size_of(*full):
+        asked.append(full)
+        return size
+
+    def watched(image, *wanted):
+        seen.append(image.size[::-1])
+        return resized(image, *wanted)
+    monkeypatch.setattr(images, "_resized", watched)
+    found = images.decode(data, size_of=size_of, draft=draft)
+    assert seen == [expected] and set(asked) == {(480, 640) if orientation == 1 else (640, 480)}
+    exact = images.decode(data, size_of=size_of)
+    assert found.shape == exact.shape and np.abs(found.astype(int) - exact).mean() < 1
+    assert (found == exact).all() == (expected in [(480, 640), (640, 480)])
+
+
 def test_a_truncated_jpeg_is_unreadable_and_named():
     data = _bytes(Image.fromarray(_rgb(64, 64)), "JPEG", quality=95)
     assert not ImageFile.LOAD_TRUNCATED_IMAGES

@@ -1,12 +1,15 @@
+import functools
 import logging
 import traceback
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.augment_pipeline import augment
+from slim_retrieval.datasets.images import decode
 from slim_retrieval.datasets.loader import BatchLoader
 from slim_retrieval.datasets.pipeline import image_batches, image_shards, training_batches
 from slim_retrieval.datasets.sampler import PKSampler
@@ -166,6 +169,17 @@ def test_shards_say_where_they_end_whatever_can_be_read():
     shards = list(image_shards(_table(bad=[1, 3, 4, 5]), lambda height, width: (height, 2), 3, 3, True))
     assert [(end, rows.tolist()) for end, rows, _ in shards] == [(6, []), (9, [6, 7, 8]), (12, [9, 10, 11])]
     assert [image.shape for image in shards[1][2]] == 3 * [(SIZE, 2, 3)]
+
+
+def test_files_are_resized_as_arrays_are(tmp_path):
+    paths = [str(tmp_path / "{}.png".format(i)) for i in range(12)]
+    for path, pixels in zip(paths, PIXELS):
+        Image.fromarray(pixels).save(path)
+    table = ImageTable(paths, {}, lambda i: functools.partial(decode, paths[i]))
+    assert (table.load(3) == PIXELS[3]).all() and (table.subset([3]).load(0) == PIXELS[3]).all()
+    (_, _, expected), = image_shards(_table(), lambda *_: (5, 2), 12)
+    (_, _, found), = image_shards(table, lambda *_: (5, 2), 12, draft=2.0)
+    assert (np.stack(found) == np.stack(expected)).all()
 
 
 def test_extraction_can_leave_unreadable_images_out(caplog):
