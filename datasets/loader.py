@@ -72,9 +72,12 @@ class BatchLoader:
 
     def _readable(self, row, box):
         """Return (row, part of the image) of the first readable row of the class, starting at `row`."""
+        image = self._try(row, box)
+        if image is not None:
+            return row, image
         candidates = self.sampler.class_rows(row)
         start = int(np.searchsorted(candidates, row))
-        for candidate in np.roll(candidates, -start):
+        for candidate in np.roll(candidates, -start)[1:]:
             image = self._try(int(candidate), box)
             if image is not None:
                 return int(candidate), image
