@@ -25,6 +25,7 @@ from slim_retrieval.training.mining import Miner
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
 from slim_retrieval.training.validation import Validation
+from slim_retrieval.training.warnings import warn_of_split_groups
 from slim_retrieval.training.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
         started()
         return newest
     devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
+    warn_of_split_groups(options, len(devices))
     with tf.Graph().as_default():
         tf.set_random_seed(options["run"]["seed"])
         miner = Miner(loader, options["losses"][0]["label"], options, directory, search) if (

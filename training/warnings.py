@@ -40,6 +40,20 @@ class Warner:
         return found
 
 
+def warn_of_split_groups(options, towers):
+    """Log a warning if towers that mine alone get parts of the groups of one class; return whether they do."""
+    training = options["training"]
+    slice_size = batch_size(training) // towers
+    split = (towers > 1 and training["loss_scope"] == "tower" and training["sampler"] in WHOLE_CLASSES
+             and bool(pair_losses(options["losses"])) and slice_size % training["images_per_class"] != 0)
+    if split:
+        log.warning("each of %d towers sees %d images, which cuts groups of training.images_per_class = %d: some "
+                    "images miss their positives; make training.classes_per_batch (%d) divisible by the towers, or set "
+                    "training.loss_scope to global", towers, slice_size, training["images_per_class"],
+                    training["classes_per_batch"])
+    return split
+
+
 def _collapse(scalars, options):
     return watch.describe_collapse(scalars, batch_size(options["training"]))
 

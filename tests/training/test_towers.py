@@ -128,6 +128,17 @@ def test_a_device_that_is_not_there_is_named():
             open_session(["gpu"])
 
 
+def test_what_no_gpu_can_do_runs_elsewhere_and_towers_say_where(caplog):
+    with tf.Graph().as_default(), caplog.at_level("INFO"):
+        with tf.device("/gpu:0"):  # where no kernel, or no GPU, is there
+            text = tf.strings.join([tf.constant("a"), "b"])
+        with open_session(["/cpu:0", "/cpu:1"]) as session:
+            assert session.run(text) == b"ab"
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(" runs on ")[0] for line in lines] == ["tower 0", "tower 1"]
+    assert lines[1].endswith("/device:CPU:1")
+
+
 def test_tower_devices_counts():
     assert tower_devices(0, ["/cpu:0", "/cpu:0"]) == ["/cpu:0", "/cpu:0"]
     with pytest.raises(InputError, match="num_clones is 3 but training.devices lists 2"):

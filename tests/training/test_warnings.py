@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from slim_retrieval.common.schema import TrainingConfig
-from slim_retrieval.training.warnings import Warner
+from slim_retrieval.training.warnings import Warner, warn_of_split_groups
 
 HEALTHY = {"embedding/mean_pair_distance": 1.2, "batch/with_positive": 1.0,
            "batch/with_negative": 1.0, "triplet/active_triplets": 0.01, "loss/triplet": 0.002}
@@ -13,8 +13,8 @@ HEALTHY = {"embedding/mean_pair_distance": 1.2, "batch/with_positive": 1.0,
 
 def options(losses=("triplet",), **training):
     return {"losses": [{"name": name} if isinstance(name, str) else name for name in losses],
-            "training": dict(dataclasses.asdict(TrainingConfig()), steps=100, classes_per_batch=4, images_per_class=2,
-                             **training)}
+            "training": dict(dataclasses.asdict(TrainingConfig()),
+                             **dict({"steps": 100, "classes_per_batch": 4, "images_per_class": 2}, **training))}
 
 
 def lines(caplog, settings, *changes):
@@ -77,3 +77,17 @@ def test_look_gives_what_holds_now():
     found = [warner.look(step, dict(HEALTHY, **{"embedding/mean_pair_distance": distance}))
              for step, distance in enumerate([0.0, 0.0, 0.0, 1.0, 0.0])]
     assert [sorted(one) for one in found] == [[], [], ["collapse"], [], []]
+
+
+@pytest.mark.parametrize("towers, change, split", [
+    (2, {}, False), (4, {}, False),  # 4 classes x 2 images
+    (8, {}, True), (2, {"classes_per_batch": 3}, True), (1, {"classes_per_batch": 3}, False),
+    (2, {"classes_per_batch": 3, "loss_scope": "global"}, False),
+    (2, {"classes_per_batch": 3, "losses": ["softmax"]}, False),
+    (2, {"classes_per_batch": 3, "sampler": "uniform"}, False)])
+def test_towers_that_cut_groups(caplog, towers, change, split):
+    with caplog.at_level(logging.WARNING):
+        assert warn_of_split_groups(options(**change), towers) is split
+    assert len(caplog.records) == split
+    if split:
+        assert "each of {} towers sees {} images".format(towers, 8 // towers if not change else 3) in caplog.text
