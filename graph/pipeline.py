@@ -4,7 +4,7 @@ import time
 
 from slim_retrieval.common import files, machine
 from slim_retrieval.common.errors import lookup
-from slim_retrieval.graph import features, knn, learned, methods, ranking
+from slim_retrieval.graph import features, knn_store, learned, methods, ranking
 
 
 def retrieve(name, config, query, gallery, train=None, folder=".", side=None, edges=None):
@@ -91,7 +91,7 @@ def _graph(estimator, source, config, folder, stages, stage):
     if hasattr(estimator, "graph_features"):
         array = estimator.graph_features(features.check_features(array, "gallery"))
         key += "" if array is source.features else "-centred"
-    ids, similarities, meta = knn.load_or_build(array, k, os.path.join(folder, "graph"), key,
+    ids, similarities, meta = knn_store.load_or_build(array, k, os.path.join(folder, "graph"), key,
                                                 config["retrieval"]["block"], config["graph"]["index"],
                                                 config["graph"]["recall"])
     stages.seconds[stage] = meta["seconds"]

@@ -131,53 +131,6 @@ def test_k_below_one_is_refused():
         knn.search(EXACT, EXACT, 0)
 
 
-def refuse_to_build(*_):
-    raise AssertionError("built again")
-
-
-def test_a_stored_graph_is_reused_and_cut(tmp_path, monkeypatch):
-    gallery = unit_rows(30, 4)
-    ids, similarities, meta = knn.load_or_build(gallery, 8, str(tmp_path), "abc")
-    assert meta["reused"] is False and meta["k"] == 8 and meta["n"] == 30 and meta["seconds"] > 0
-    monkeypatch.setattr(knn, "neighbors", refuse_to_build)
-    for k in (8, 3):
-        again_ids, again_similarities, again = knn.load_or_build(gallery, k, str(tmp_path), "abc")
-        assert again["reused"] is True and again["seconds"] == meta["seconds"]
-        np.testing.assert_array_equal(again_ids, slow_search(gallery, gallery, k, skip_self=True))
-        np.testing.assert_array_equal(again_similarities, similarities[:, :k])
-
-
-@pytest.mark.parametrize("spoil", ["hash", "k", "n", "meta", "json", "ids", "shape"])
-def test_a_graph_that_does_not_fit_is_built_again(tmp_path, spoil):
-    gallery = unit_rows(30, 4)
-    knn.load_or_build(gallery, 5, str(tmp_path), "abc")
-    folder, k, name = tmp_path / "knn-abc", 5, "abc"
-    if spoil == "hash":
-        folder.rename(tmp_path / "knn-other")
-        name = "other"
-    elif spoil == "k":
-        k = 6
-    elif spoil == "n":
-        gallery = gallery[:20]
-    elif spoil == "meta":
-        (folder / "meta.json").unlink()
-    elif spoil == "json":
-        (folder / "meta.json").write_text('{"n": 30')
-    elif spoil == "ids":
-        (folder / "ids.npy").write_bytes((folder / "ids.npy").read_bytes()[:150])
-    else:
-        np.save(str(folder / "ids.npy"), np.zeros((30, 4), np.int32))
-    ids, _, meta = knn.load_or_build(gallery, k, str(tmp_path), name)
-    assert meta["reused"] is False
-    np.testing.assert_array_equal(ids, slow_search(gallery, gallery, k, skip_self=True))
-    assert knn.load_or_build(gallery, k, str(tmp_path), name)[2]["reused"] is True
-
-
-def test_k_is_cut_to_the_other_images(tmp_path):
-    ids, _, meta = knn.load_or_build(unit_rows(4, 3), 100, str(tmp_path), "abc")
-    assert ids.shape == (4, 3) and meta["k"] == 3 and ids.min() >= 0
-
-
 def test_half_of_all_pairs_gives_the_same_as_a_search(monkeypatch):
     pytest.importorskip("numba")
     gallery = exact_rows(60, 4)
@@ -185,34 +138,3 @@ def test_half_of_all_pairs_gives_the_same_as_a_search(monkeypatch):
     monkeypatch.setattr(knn, "JOIN_FEWEST", 50)
     assert knn.by_pairs(9, 60) and not knn.by_pairs(knn.self_join.MOST + 1, 60) and not knn.by_pairs(0, 60)
     np.testing.assert_array_equal(knn.neighbors(gallery, 9)[0], slow_search(gallery, gallery, 9, skip_self=True))
-
-
-@pytest.mark.parametrize("index, products, wanted", [
-    ("auto", 1e13, "faiss"), ("auto", 10, "ivf"), ("ivf", 1e13, "ivf"), ("exact", 10, "faiss")])
-def test_the_index_is_chosen_by_the_number_of_products(tmp_path, monkeypatch, index, products, wanted):
-    monkeypatch.setattr(knn, "EXACT_PRODUCTS", products)
-    gallery = unit_rows(900, 4)
-    ids, similarities, meta = knn.load_or_build(gallery, 5, str(tmp_path), "abc", index=index)
-    assert wanted in meta["backend"] and ("recall" in meta) == (wanted == "ivf")
-    np.testing.assert_allclose(np.einsum("nd,nkd->nk", gallery, gallery[ids]), similarities, atol=1e-5)
-    assert np.mean(ids == slow_search(gallery, gallery, 5, skip_self=True)) > 0.85
-
-
-def test_an_approximate_graph_does_not_serve_as_an_exact_one_nor_a_poor_one_as_a_good_one(tmp_path):
-    gallery = unit_rows(900, 4)
-    meta = knn.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=0.5)[2]
-    assert knn.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=0.5)[2]["reused"] is True
-    assert meta["recall"] < 1
-    better = knn.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=1.0)[2]
-    assert better["reused"] is False and better["probes"] > meta["probes"]
-    exact = knn.load_or_build(gallery, 5, str(tmp_path), "abc", index="exact")[2]
-    assert exact["reused"] is False and "recall" not in exact
-    assert knn.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=1.0)[2]["reused"] is True
-
-
-def test_ivf_without_faiss_and_unknown_indexes_are_refused(no_faiss, tmp_path):
-    with pytest.raises(InputError, match="graph.index ivf needs faiss"):
-        knn.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="ivf")
-    with pytest.raises(InputError, match="unknown graph.index 'ivff'.*did you mean ivf"):
-        knn.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="ivff")
-    assert knn.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc")[2]["backend"] == "numpy"
