@@ -295,9 +295,9 @@ class ExtractionConfig:
 @dataclass
 class GraphConfig:
     neighbors: int = option(100, "neighbours stored for each gallery image", minimum=1)
-    index: str = option("auto", "how they are found: exact; ivf, an inverted file that misses some; auto, exact as "
-                                "long as that takes minutes", choices=["auto", "exact", "ivf"])
-    recall: float = option(0.95, "ivf: least share of the true neighbours, as measured on a sample", minimum=0,
+    index: str = option("auto", "how they are found: exact; lists, which misses some; auto, exact as long as that "
+                                "takes minutes; or an index in faiss's own words, such as HNSW32")
+    recall: float = option(0.95, "not exact: least share of the true neighbours, as measured on a sample", minimum=0,
                            maximum=1)
 
 

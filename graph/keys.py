@@ -27,6 +27,19 @@ def decode(keys):
     return ids, scores
 
 
+def without(rows, scores, ids, k):
+    """Return (ids, scores) [m, k], the best of what was found for some rows, themselves left out.
+
+    Args:
+      rows: int [m], which ones they are.
+      scores, ids: float32 and int [m, more than k]; ids below 0 are pads.
+    """
+    found = encode(np.clip(scores, -1, 1), ids)
+    found[(ids < 0) | (ids == rows[:, None])] = MISSING
+    found.sort(axis=1)
+    return decode(found[:, :k])
+
+
 def _flip(bits):
     """Map a float's bits to an int32 of the same order, and back: negative floats order the wrong way round."""
     return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)

@@ -6,10 +6,12 @@ import numpy as np
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import approximate, knn
+from slim_retrieval.graph import approximate, compiled, knn
 
 EXACT_PRODUCTS = 1e13  # n * n * d up to which an index "auto" is exact: minutes on two cores
-INDEXES = ["auto", "exact", "ivf"]
+INDEXES = {"auto": "exact as long as that takes minutes, then lists",
+           "exact": "all pairs",
+           "lists": "near lists joined with each other (list_join.py), or without Numba an inverted file of faiss"}
 
 
 def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", recall=0.95):
@@ -18,15 +20,16 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
         <folder>/<key>/ids.npy            int32 [n, k]
         <folder>/<key>/similarities.npy   float32 [n, k]
         <folder>/<key>/meta.json          n, d, k, features_hash, seconds, backend, of an approximate one also asked and
-                                          recall, lists and probes; written last: no meta, no graph
+                                          recall, and how far it looked; written last: no meta, no graph
+        <folder>/<key>/state-*.npz        of an approximate graph that is being built: a killed run goes on from it
 
     Args:
       gallery: [n, d] float32, rows L2-normalised.
       k: neighbours wanted; at most n - 1 are stored. A stored graph with more is cut.
       folder: the run's graph folder.
       features_hash: digest of the gallery; a graph of other features is not reused.
-      index: a name in INDEXES: exact; ivf, an inverted file (approximate.py; needs faiss); auto, exact as long as that
-        takes minutes. A stored graph is reused if it is exact, or if as high a recall was asked for.
+      index: a name in INDEXES, or an index in faiss's own words, with a digit or a comma, such as "HNSW32". A stored
+        graph is reused if it is exact, or if as high a recall was asked for.
       recall: of an approximate graph, the least share of true neighbours on a sample.
 
     Returns:
@@ -39,33 +42,39 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
     if stored is not None and ("asked" not in stored[2] or approximately and stored[2]["asked"] >= recall):
         return stored
     start = time.perf_counter()
-    ids, similarities, about = _build(gallery, k, block, recall if approximately else None)
+    state = os.path.join(path, "state-{}-{:g}.npz".format(k, recall))
+    ids, similarities, about = _build(gallery, k, block, index, recall if approximately else None, state)
     meta = dict(about, n=len(gallery), d=gallery.shape[1], k=k, features_hash=features_hash,
                 seconds=time.perf_counter() - start)
     files.remove(os.path.join(path, "meta.json"))  # never a new array beside an old meta
     files.write_array(os.path.join(path, "ids.npy"), ids)
     files.write_array(os.path.join(path, "similarities.npy"), similarities)
     files.write_json(os.path.join(path, "meta.json"), meta)
+    files.remove(state)
     return ids, similarities, dict(meta, reused=False)
 
 
 def _approximately(index, n, d):
     """Return whether the graph is to be approximate."""
-    lookup(dict.fromkeys(INDEXES), index, "graph.index")
-    if index == "ivf" and knn.import_faiss() is None:
-        raise InputError("graph.index ivf needs faiss, which is not installed; install faiss-cpu, or choose exact")
-    return index == "ivf" or index == "auto" and n * n * d > EXACT_PRODUCTS and knn.import_faiss() is not None
+    if _factory(index) is None:
+        lookup(INDEXES, index, "graph.index")
+    possible = compiled.import_numba() is not None or knn.import_faiss() is not None
+    return index not in ("auto", "exact") or index == "auto" and n * n * d > EXACT_PRODUCTS and possible
 
 
-def _build(gallery, k, block, recall):
+def _factory(index):
+    """Return what is in faiss's words, or None."""
+    return index if any(c.isdigit() or c == "," for c in index) else None
+
+
+def _build(gallery, k, block, index, recall, store):
     """Return (ids, similarities, about), exact where recall is None."""
     if recall is None:
         how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else knn.backend(k + 1, len(gallery))
         return knn.neighbors(gallery, k, block) + ({"backend": how},)
-    ids, similarities, about = approximate.neighbors(knn.import_faiss(), gallery, k, recall)
-    how = "faiss ivf, {} of {} lists, recall@{} {:.3f} on a sample".format(about["probes"], about["lists"], k,
-                                                                         about["recall"])
-    return ids, similarities, dict(about, backend=how, asked=recall)
+    ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store)
+    about["backend"] = "{}; recall@{} {:.3f} on a sample".format(about["backend"], k, about["recall"])
+    return ids, similarities, dict(about, asked=recall)
 
 
 def _load(path, n, k, features_hash):

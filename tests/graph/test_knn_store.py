@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from slim_retrieval.common import notices
+from slim_retrieval.common import files, notices
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import knn, knn_store
+from slim_retrieval.graph import compiled, knn, knn_store
 
 
 def unit_rows(n, d, seed=0):
@@ -71,31 +71,49 @@ def test_k_is_cut_to_the_other_images(tmp_path):
 
 
 @pytest.mark.parametrize("index, products, wanted", [
-    ("auto", 1e13, "faiss"), ("auto", 10, "ivf"), ("ivf", 1e13, "ivf"), ("exact", 10, "faiss")])
+    ("auto", 1e13, "faiss"), ("auto", 10, "lists"), ("lists", 1e13, "lists"), ("exact", 10, "faiss"),
+    ("HNSW16", 1e13, "HNSW16, efSearch")])
 def test_the_index_is_chosen_by_the_number_of_products(tmp_path, monkeypatch, index, products, wanted):
     monkeypatch.setattr(knn_store, "EXACT_PRODUCTS", products)
     gallery = unit_rows(900, 4)
     ids, similarities, meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index=index)
-    assert wanted in meta["backend"] and ("recall" in meta) == (wanted == "ivf")
+    assert wanted in meta["backend"] and ("recall" in meta) == (wanted != "faiss")
     np.testing.assert_allclose(np.einsum("nd,nkd->nk", gallery, gallery[ids]), similarities, atol=1e-5)
     assert np.mean(ids == exact(gallery, 5)) > 0.85
 
 
 def test_an_approximate_graph_does_not_serve_as_an_exact_one_nor_a_poor_one_as_a_good_one(tmp_path):
     gallery = unit_rows(900, 4)
-    meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=0.5)[2]
-    assert knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=0.5)[2]["reused"] is True
+    meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists", recall=0.5)[2]
+    assert knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists", recall=0.5)[2]["reused"] is True
     assert meta["recall"] < 1
-    better = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=1.0)[2]
-    assert better["reused"] is False and better["probes"] > meta["probes"]
+    better = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists", recall=1.0)[2]
+    assert better["reused"] is False and better["recall"] > meta["recall"]
     exact = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="exact")[2]
     assert exact["reused"] is False and "recall" not in exact
-    assert knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="ivf", recall=1.0)[2]["reused"] is True
+    assert knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists", recall=1.0)[2]["reused"] is True
 
 
-def test_ivf_without_faiss_and_unknown_indexes_are_refused(no_faiss, tmp_path):
-    with pytest.raises(InputError, match="graph.index ivf needs faiss"):
-        knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="ivf")
-    with pytest.raises(InputError, match="unknown graph.index 'ivff'.*did you mean ivf"):
-        knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="ivff")
+def test_a_state_left_by_a_killed_run_is_gone_on_with_and_then_removed(tmp_path, monkeypatch):
+    pytest.importorskip("numba")
+    gallery, folder = unit_rows(900, 4), tmp_path / "knn-abc"
+    expected = knn_store.load_or_build(gallery, 5, str(tmp_path / "other"), "abc", index="lists")[0]
+    monkeypatch.setattr(knn_store.approximate.list_join, "SECONDS", -1.0)
+    monkeypatch.setattr(files, "write_array", refuse_to_build)
+    with pytest.raises(AssertionError, match="built again"):
+        knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists")
+    assert [path.name for path in folder.iterdir()] == ["state-5-0.95.npz"]
+    monkeypatch.undo()
+    monkeypatch.setattr(knn_store.approximate.lists, "centroids", refuse_to_build)
+    found, _, meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists")
+    np.testing.assert_array_equal(found, expected)
+    assert meta["reused"] is False and not list(folder.glob("state*"))
+
+
+def test_lists_without_numba_and_faiss_and_unknown_indexes_are_refused(no_faiss, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiled, "import_numba", lambda: None)
+    with pytest.raises(InputError, match="needs numba or faiss"):
+        knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="lists")
+    with pytest.raises(InputError, match="unknown graph.index 'listt'.*did you mean lists"):
+        knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="listt")
     assert knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc")[2]["backend"] == "numpy"

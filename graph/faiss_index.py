@@ -1,0 +1,98 @@
+"""Nearest neighbours by an index of faiss: its own inverted file, HNSW, product quantisation, whatever it can name.
+
+Graphics cards are used where faiss sees any; this has never been run on one.
+"""
+import numpy as np
+
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.progress import progress
+from slim_retrieval.graph import keys, knn
+
+TRAIN = 40  # rows of a list that k-means sees
+BLOCK = 4096  # rows added or searched at a time
+EFFORTS = ["nprobe", "efSearch"]  # how far an inverted file, and HNSW, look
+COMPRESSED = ["PQ", "SQ", "RQ", "LSQ", "LSH"]  # words of indexes that do not keep the vectors
+FARTHER = 4  # candidates there for each neighbour: they are compared again, exactly
+
+
+def neighbors(gallery, k, factory, sample, recall, seed=0):
+    """Return (ids, similarities, about): what an index finds of each row's k nearest others; pads where too few.
+
+    Args:
+      gallery: float32 [n, d], rows L2-normalised; may be memory-mapped. The index holds what it needs in memory.
+      k: neighbours, at most n - 1.
+      factory: faiss's words, such as "HNSW32"; None: an inverted file.
+      sample: (rows, (ids, similarities)) of some rows' true neighbours: the effort is doubled until `recall` of them
+        are found.
+
+    Raises:
+      InputError: faiss is missing, or does not know the index.
+    """
+    faiss = knn.import_faiss()
+    if faiss is None:
+        raise InputError("an approximate graph needs numba or faiss, and neither is installed; pip install numba, or "
+                         "choose graph.index exact")
+    n, d = gallery.shape
+    factory = factory or "IVF{},Flat".format(int(max(1, min(2 ** round(np.log2(2 * np.sqrt(n))), n // TRAIN))))
+    index = _built(faiss, gallery, factory, np.random.RandomState(seed))
+    compressed = any(word in factory for word in COMPRESSED)
+    rows, (_, true) = sample
+    effort, value = _effort(faiss, index), 1
+    while effort is not None:
+        faiss.ParameterSpace().set_index_parameter(index, effort, value)
+        found = _search(index, gallery, rows, k, compressed)[1]
+        if np.mean(found >= true[:, -1:] - 1e-6) >= recall or value >= n:
+            break
+        value *= 2
+    ids, similarities = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
+    for start in progress(range(0, n, BLOCK), what="searching {} neighbours".format(k), unit="block"):
+        part = slice(start, min(start + BLOCK, n))
+        ids[part], similarities[part] = _search(index, gallery, np.arange(part.start, part.stop), k, compressed)
+    about = {"backend": "faiss {}{}".format(factory, "" if effort is None else ", {} {}".format(effort, value))}
+    return ids, similarities, dict(about, **({} if effort is None else {effort: value}))
+
+
+def _built(faiss, gallery, factory, random):
+    """Return the index, trained on a sample, with the gallery in it."""
+    n, d = gallery.shape
+    try:
+        index = faiss.index_factory(d, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise InputError("faiss does not know the index {!r} (graph.index) for {} dimensions: {}".format(
+            factory, d, str(error).strip().split("\n")[-1])) from None
+    if not index.is_trained:
+        most = TRAIN * int(max(256, 4 * np.sqrt(n)))
+        index.train(np.ascontiguousarray(gallery[np.sort(random.permutation(n)[:most])]))
+    if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
+        index = faiss.index_cpu_to_all_gpus(index)
+    for start in progress(range(0, n, BLOCK), what="indexing", unit="block"):
+        index.add(np.ascontiguousarray(gallery[start:start + BLOCK]))
+    return index
+
+
+def _effort(faiss, index):
+    """Return the name of what decides how far the index looks, or None."""
+    for name in EFFORTS:
+        try:
+            faiss.ParameterSpace().set_index_parameter(index, name, 1)
+            return name
+        except RuntimeError:
+            continue
+    return None
+
+
+def _search(index, gallery, rows, k, compressed):
+    """Return (ids, similarities) [rows, k], the rows themselves left out; of compressed vectors compared anew."""
+    queries = np.ascontiguousarray(gallery[rows])
+    scores, ids = index.search(queries, min((k + 1) * (FARTHER if compressed else 1), len(gallery)))
+    if compressed:
+        scores = _exactly(queries, gallery, ids)
+    return keys.without(rows, scores, ids, k)
+
+
+def _exactly(queries, gallery, ids):
+    """Return the similarities of each query and its candidates, float32 [q, candidates]."""
+    scores = np.empty(ids.shape, np.float32)
+    for number, query in enumerate(queries):
+        scores[number] = gallery[np.maximum(ids[number], 0)] @ query
+    return scores

@@ -1,0 +1,95 @@
+"""Nearest neighbours among very many images, most of them: an inverted file joined with itself by matrix products.
+
+k-means on a sample cuts the gallery into lists. A row looks into the few lists nearest to it; all rows that look into a
+list are compared with its rows in one matrix product, which serves both sides. How many lists are looked at follows
+from a sample whose true neighbours are searched exactly: for each such pair it is known at which number it meets.
+"""
+import os
+import time
+import zipfile
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from slim_retrieval.common import files
+from slim_retrieval.common.progress import progress
+from slim_retrieval.graph import best_lists, lists
+from slim_retrieval.graph.compiled import workers
+
+ROWS = 2048  # of a product
+SECONDS = 120.0  # between two states that are stored
+
+
+def join(gallery, k, choose, seed=0, store=None):
+    """Return (ids, similarities, about): nearly each row's k nearest others, as from knn.neighbors.
+
+    Rows that meet fewer than k others have pads. `about` has lists and probes (of them looked at).
+
+    Args:
+      gallery: float32 [n, d], rows L2-normalised; may be memory-mapped.
+      k: neighbours, from 1 to n - 1.
+      choose: called with the centroids; returns how many lists are looked at.
+      seed: of k-means.
+      store: path of a .npz that holds the state from time to time, or None; a state that is there is gone on with. It
+        must be this gallery's, with the same arguments. Whoever calls removes it when the result is safe.
+    """
+    # Each thread multiplies by itself: waiting for the others within each small product would take longer.
+    with threadpool_limits(1, user_api="blas"), workers() as pool:
+        state = _load(store)
+        if state is None:
+            count = number_of_lists(len(gallery))
+            centres = lists.centroids(gallery, count, np.random.RandomState(seed), pool)
+            looked = lists.nearest(gallery, centres, min(choose(centres), count), pool,
+                                   "finding the nearest of {} lists".format(count))
+            state = {"looked": looked, "count": count, "done": 0}
+        best = best_lists.Lists(len(gallery), k, same=True)
+        if state["done"]:
+            best.ids[:], best.similarities[:] = state["ids"], state["similarities"]
+        _join(gallery, best, state["looked"], int(state["count"]), int(state["done"]), store, pool)
+    return best.ids, best.similarities, {"lists": int(state["count"]), "probes": state["looked"].shape[1]}
+
+
+def number_of_lists(n):
+    """Return how many lists n rows are cut into: comparing with centroids then costs about as much as with rows."""
+    return int(max(1, min(4 * np.sqrt(n), n // lists.TRAIN)))
+
+
+def _join(gallery, best, looked, count, done, store, pool):
+    """Offer all pairs that meet: within each list first, which raises what others have to reach, then between lists."""
+    order, bounds = lists.members(looked[:, 0], count)
+    visitors, visits = lists.members(looked.ravel(), count)
+    visitors //= looked.shape[1]
+    clock, steps = time.time(), range(done, 2 * count)
+    for step in progress(steps, total=2 * count, initial=done, what="joining lists", unit="list"):
+        number = step % count
+        own = order[bounds[number]:bounds[number + 1]]
+        rows = own if step < count else visitors[visits[number]:visits[number + 1]]
+        if step >= count:
+            rows = rows[looked[rows, 0] != number]
+        inside = gallery[own]
+        for start in range(0, len(rows), ROWS):
+            _compare(gallery, best, rows[start:start + ROWS], own, inside, pool, both=step >= count)
+        if store is not None and time.time() - clock > SECONDS:
+            _save(store, best, looked, count, step + 1)
+            clock = time.time()
+
+
+def _compare(gallery, best, rows, own, inside, pool, both):
+    """Offer the pairs of some rows and a list's own ones, `inside`."""
+    best.offer(lambda first, last: gallery[rows[first:last]] @ inside.T, rows, own, pool, both)
+
+
+def _save(store, best, looked, count, done):
+    with files.replacing(store) as name, open(name, "wb") as stream:
+        np.savez(stream, looked=looked, count=count, done=done, ids=best.ids, similarities=best.similarities)
+
+
+def _load(store):
+    """Return the stored state, or None."""
+    if store is None or not os.path.exists(store):
+        return None
+    try:
+        with np.load(store, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # damaged: from the start
+        return None
