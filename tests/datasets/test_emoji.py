@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets import emoji
 
 # Thirty emoji, of which Twitter lacks the last; Google draws 3 and 4 alike, Twitter 5 and 6.
@@ -134,3 +135,9 @@ def test_a_seed_is_a_whole_number(capsys):
     with pytest.raises(SystemExit):
         emoji.main(["--seed", "-1"])
     assert "'-1' is no whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"no JSON", b"[1]", b'{"unified": "1F600"}', b'[{"unified": "1F600"}]'])
+def test_a_list_of_another_form(content):
+    with pytest.raises(InputError, match="no emoji.json with `unified` and `image` of each emoji"):
+        emoji.entries({} if content is None else {"emoji.json": content})
