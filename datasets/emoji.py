@@ -26,7 +26,7 @@ from slim_retrieval.common.files import cache_folder, replacing, write_json, wri
 from slim_retrieval.common.progress import progress
 from slim_retrieval.datasets.archives import obtain_npm, read_tar
 from slim_retrieval.datasets.images import decode, encode_png
-from slim_retrieval.datasets.prepared_files import list_text
+from slim_retrieval.datasets.prepared_files import list_text, make_folder
 from slim_retrieval.datasets.table import ImageTable
 
 VERSION, VENDORS = "15.1.2", ("google", "twitter")
@@ -67,7 +67,7 @@ def make(output, path=None, seed=0):
     pictures = {v: [decode(files[v][e["image"]], "{} of {}".format(e["image"], v)) for e in drawn] for v in VENDORS}
     parts = split(~_repeated(pictures), seed)
     counts, about = {}, {"version": VERSION, "seed": seed, "emoji": len(drawn)}
-    _make_folder(output)
+    make_folder(output)
     write_json(os.path.join(output, _MADE), dict(about, complete=False))
     paths = _write_images(output, drawn, pictures)
     for name, rows, vendors in [("train", np.sort(np.concatenate([parts["fit"], parts["validation"]])), VENDORS),
@@ -179,16 +179,6 @@ def _check_output(output):
     if there and not os.path.isfile(os.path.join(output, _MADE)):
         raise InputError("{} is there and was not written by this command; give another --output".format(
             os.path.join(output, there[0])))
-
-
-def _make_folder(output):
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise InputError("cannot make the folder {}: {}; give another --output".format(
-            output, error.strerror)) from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
 
 
 def _seed(text):

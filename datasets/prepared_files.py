@@ -32,13 +32,7 @@ def make_output(output, path):
       InputError: the folder cannot be made or written to, holds files of one of our names that were not written by us,
         or was made from another data set.
     """
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
-            from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
+    make_folder(output)
     report = os.path.join(output, REPORT)
     if os.path.exists(report):
         made = read_json(report)
@@ -51,6 +45,17 @@ def make_output(output, path):
         if there:
             raise InputError("{} is there and was not written by this command; give another --output".format(
                 os.path.join(output, there[0])))
+
+
+def make_folder(output):
+    """Make the folder; InputError where that cannot be, or where nothing may be written to it."""
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
+            from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
 
 
 def write_lists(output, tables):
