@@ -228,6 +228,8 @@ class TrainingConfig:
     ftrl_l2: float = option(0.0, "ftrl: L2 term, beside weight_decay", minimum=0)
     weight_decay: float = option(4e-5, "L2 decay of the weights, added once after averaging (not on biases, "
                                        "batch norm or depthwise filters)", minimum=0)
+    rate_multipliers: Dict[str, Any] = option({}, "factor of the learning rate by scope, such as {MobilenetV2: 0.1}; "
+                                                  "the longest scope counts, 0 freezes")
     clip_value: float = option(0.0, "clip each number of the gradient to plus or minus this; 0: never", minimum=0)
     clip_variable_norm: float = option(0.0, "then clip the norm of each variable's gradient; 0: never", minimum=0)
     clip_norm: float = option(0.0, "then clip the gradient's global norm; 0: never", minimum=0)

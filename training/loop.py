@@ -103,12 +103,12 @@ def _build(options, images, labels, columns, devices):
     training, (num_classes, tags) = options["training"], columns
     if training["loss_scope"] == "tower" and pair_losses(options["losses"]):
         check_towers(training, len(devices))
-    frozen = freezing.frozen_variables(options["model"])
+    frozen = freezing.frozen_variables(options["model"], training["rate_multipliers"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
                           frozen, training["batch_norm"])
     if frozen:
-        freezing.say(frozen, [v for _, v in towers.gradients], options["model"]["freeze_up_to"])
+        freezing.say(frozen, [v for _, v in towers.gradients])
     with tf.device(VARIABLE_DEVICE):
         update = build_update(towers.gradients, towers.update_ops, training, options["run"]["seed"])
         norm = tf.global_norm([g for g, _ in towers.gradients])

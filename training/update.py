@@ -4,7 +4,8 @@ from collections import namedtuple
 
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import schedules
-from slim_retrieval.training.optimizers import build_optimizer, momentum_option, start_ops
+from slim_retrieval.training.optimizers import momentum_option
+from slim_retrieval.training.rates import ScopedOptimizer
 from slim_retrieval.training.towers import add_weight_decay, decayed_variables
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def build_update(gradients, update_ops, training, seed=0):
     with tf.control_dependencies(update_ops + [g for g, _ in gradients]):
         train_op = optimizer.apply_gradients(gradients, global_step=global_step)
     _say(variables, update_ops, training["weight_decay"])
-    return Update(train_op, tf.group(*start_ops(optimizer, variables, training, rate)), watched)
+    return Update(train_op, tf.group(*optimizer.start_ops(variables)), watched)
 
 
 def clip(gradients, training):
@@ -60,7 +61,7 @@ def _optimizer(training, rate, global_step):
     if training["schedule"]["cycle_momentum"]:
         highest = training[momentum_option(training["optimizer"])]
         momentum = watched["momentum"] = schedules.momentum(training["schedule"], global_step, highest)
-    return build_optimizer(training, rate, momentum), watched
+    return ScopedOptimizer(training, rate, momentum), watched
 
 
 def _say(variables, update_ops, weight_decay):
