@@ -26,7 +26,7 @@ from slim_retrieval.nets import whiten
 from slim_retrieval.nets.convert import check_layout
 from slim_retrieval.nets.export_formats import FORMATS
 from slim_retrieval.nets.export_graph import build, expected_features, sample_images
-from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
+from slim_retrieval.nets.extraction import SHAPES_WEIGHTS, FeatureNetwork, stored_model
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.sources import checkpoint_prefix
 
@@ -145,7 +145,8 @@ def write(name, session, images, outputs, check, source, output):
                 raise InputError("{}: what {} gives differs from the session by {:.2g}, allowed is {:.0e}; not "
                                  "written".format(path, name, difference, ALLOWED))
             remove(path + ".json")  # so that an old description never stands beside a new network
-            remove(path)  # a folder is not replaced by renaming
+            if os.path.isdir(path):  # which is not replaced by renaming
+                remove(path)
             os.replace(temporary, path)
             write_json(path + ".json", describe(name, images, outputs, difference, source))
     finally:
@@ -190,7 +191,8 @@ def describe(name, images, outputs, difference, source):
         "input": {"name": images.op.name + suffix, "shape": [FORMATS[name].batch] + images.shape.as_list()[1:],
                   "dtype": "float32", "channels": "RGB", "range": [0, 255], "resize": RESIZE,
                   "preprocessing": "none: {} is part of the network".format(get_layout(source.model).preprocessing)},
-        "model": source.model, "pooling": source.options["model"]["pooling"], "views": source.views,
+        "model": dict({key: source.model[key] for key in SHAPES_WEIGHTS}, gem_p=source.model["gem_p"],
+                      pooling=source.options["model"]["pooling"]), "views": source.views,
         "checkpoint": {"name": os.path.basename(source.checkpoint), "sha256_of_index": sha256},
         "largest_difference_from_session": difference, "versions": versions()}
 
