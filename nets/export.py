@@ -49,9 +49,9 @@ def main(argv=None):
     source = read_source(flags, overrides)
     pooling = source.options["model"]["pooling"]
     with FeatureNetwork(source.checkpoint, source.model, source.end_points[0], pooling, source.end_points[1:],
-                        source.views) as network:
-        images = sample_images(network.side)
-        frozen, expected = network.freeze(), expected_features(network.several(images), source.whitening)
+                        source.views, sample=sample_images) as network:
+        frozen, (images, features) = network.freeze(), network.sampled
+        expected = expected_features(features, source.whitening)
     refused = []
     with tf.Graph().as_default(), tf.Session() as session:
         placeholder, outputs = build(frozen, images.shape[1:], source.end_points, source.whitening)
@@ -108,6 +108,10 @@ def read_source(flags, overrides):
         run = runs.find(flags.run, overrides.get("run.directory", "runs"))
     options = configuration.to_plain(configuration.resolve(flags.config or runs.config_path(run), overrides))
     extraction, model = options["extraction"], options["model"]
+    if extraction["resize"] != "square" or extraction["models"]:
+        raise InputError("an export takes square images and is of one network, but extraction.resize is {} and "
+                         "extraction.models {}; give --extraction.resize square --extraction.models []".format(
+                             extraction["resize"], extraction["models"]))
     end_points = [extraction["end_point"]] + extraction["more_end_points"]
     model["image_size"] = model["image_size"] or get_network(model["network"]).image_size
     checkpoint = checkpoint_prefix(os.path.expanduser(flags.checkpoint or os.path.join(run, "checkpoints")))
@@ -119,7 +123,7 @@ def read_source(flags, overrides):
     if extraction["whitening"]:
         whitening = whiten.load(run or "", extraction["whitening"], {
             "checkpoint": os.path.basename(checkpoint), "end_point": end_points[0], "views": views,
-            "pooling": options["model"]["pooling"], "gem_p": model["gem_p"]})
+            "resize": "square", "pooling": options["model"]["pooling"], "gem_p": model["gem_p"]})
     return Source(checkpoint, model, options, end_points, views, whitening)
 
 

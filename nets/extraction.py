@@ -38,7 +38,7 @@ class FeatureNetwork:
     """
 
     def __init__(self, checkpoint, options, end_point="embedding", pooling=None, more=(), views=ONE_VIEW,
-                 running=SQUARE):
+                 running=SQUARE, sample=None):
         """Build the inference graph and restore `checkpoint` (a Saver prefix).
 
         Args:
@@ -48,6 +48,8 @@ class FeatureNetwork:
           more: further end points, for `several`.
           views: scales, flip and aggregate of ExtractionConfig.
           running: resize, multiple, devices and precision of ExtractionConfig.
+          sample: function from `side` to images; `sampled` becomes (images, their features by the session with
+            variables, batch norm and all), to compare with.
 
         Raises:
           InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network; a device or
@@ -68,6 +70,9 @@ class FeatureNetwork:
             self.widths = [int(output.shape[1]) for output in features]
             self.width = self.widths[0]
             self._restore(session, checkpoint)
+            if sample is not None:
+                images = sample(self.side)
+                self.sampled = images, session.run(features, {inputs: images})
             self._frozen = freeze(session, inputs, features)
         self._inference = Inference(self._frozen, side, running["devices"], running["precision"])
         self.devices = self._inference.devices

@@ -2,7 +2,6 @@
 
     frozen = freeze(session, images, outputs)     # once
     features, = connect(frozen, images)           # as often as wanted: in towers, behind another input, ...
-    with FrozenNetwork(frozen) as network: network(images)
 """
 import logging
 from collections import namedtuple
@@ -41,25 +40,3 @@ def connect(frozen, images, name=""):
       name: prefix of its nodes.
     """
     return tf.import_graph_def(frozen.graph_def, {frozen.images: images}, frozen.outputs, name=name)
-
-
-class FrozenNetwork:
-    """Images [B, S, S, 3] in, a list of outputs out, in a session of its own. A context manager."""
-
-    def __init__(self, frozen, config=None):
-        """Args: `config`, a ConfigProto: threads, devices."""
-        self._graph = tf.Graph()
-        with self._graph.as_default():
-            tf.import_graph_def(frozen.graph_def, name="")
-        self._session = tf.Session(graph=self._graph, config=config)
-        self._run = self._session.make_callable(list(frozen.outputs), [frozen.images])
-
-    def __call__(self, images):
-        """Return a list of arrays, one for each output."""
-        return self._run(images)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._session.close()

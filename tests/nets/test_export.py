@@ -41,8 +41,8 @@ def run(load_random, tmp_path_factory):
     np.savez(str(path / "whitening" / "w.npz"), mean=MEAN, projection=PROJECTION)
     (path / "whitening" / "w.json").write_text(json.dumps({
         "checkpoint": "model.ckpt-7", "end_point": "embedding", "pooling": "gem", "gem_p": 3.0, "views": VIEWS,
-        "kind": "pca", "split": "train", "label": None, "shrinkage": 0.0, "dimension": 2, "rows": 9, "forced": False,
-        "hash": "h"}))
+        "resize": "square", "kind": "pca", "split": "train", "label": None, "shrinkage": 0.0, "dimension": 2,
+        "rows": 9, "forced": False, "hash": "h"}))
     gem = (np.maximum(stage.astype(np.float64), 1e-6) ** 3).mean(axis=(1, 2)) ** (1 / 3.0)
     return path, normalised(raw.astype(np.float64)), normalised(gem)
 
@@ -134,6 +134,8 @@ def test_mistakes(run, tmp_path, capsys, monkeypatch):
         capsys, "--run", run[0], "--format", "frozen", "--extraction.end_point", "stage_9", *output)
     assert "model.embedding_size is 5 but the checkpoint in " in refused(
         capsys, "--run", run[0], "--format", "frozen", "--model.embedding_size", "5", *output)
+    assert "an export takes square images and is of one network, but extraction.resize is aspect" in refused(
+        capsys, "--run", run[0], "--format", "frozen", "--extraction.resize", "aspect", *output)
     monkeypatch.setattr(export, "have", lambda module: False)
     assert refused(capsys, "--run", run[0], "--format", "onnx", *output) == (
         "error: --format onnx needs tf2onnx and onnxruntime; install with: pip install 'slim-retrieval[export]'")

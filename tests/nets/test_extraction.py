@@ -8,7 +8,6 @@ from PIL import Image
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.extraction import SQUARE, FeatureNetwork, stored_model
-from slim_retrieval.nets.frozen import FrozenNetwork
 from slim_retrieval.nets.model import build_model
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (5, 12, 12, 3)).astype(np.uint8)
@@ -159,11 +158,11 @@ def test_several_end_points_in_one_pass(trained, options):
 
 def test_frozen_it_takes_the_same_features(trained, options):
     views = {"scales": [0.5, 1.0], "flip": True, "aggregate": "mean"}
-    with FeatureNetwork(trained[0], options(**SMALL), more=["stage_1", "embedding"], views=views) as network:
-        frozen, expected = network.freeze(), network.several(IMAGES)
-    assert (frozen.folded, frozen.left) == (4 * 5, 0)
-    with FrozenNetwork(frozen) as network:
-        for found, wanted in zip(network(IMAGES), expected):
+    with FeatureNetwork(trained[0], options(**SMALL), more=["stage_1", "embedding"], views=views,
+                        sample=lambda side: IMAGES) as network:
+        frozen = network.freeze()
+        assert (frozen.folded, frozen.left) == (4 * 5, 0)
+        for found, wanted in zip(network.several(IMAGES), network.sampled[1]):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.nets import mobilenet_v2
-from slim_retrieval.nets.frozen import FrozenNetwork, connect, freeze
+from slim_retrieval.nets.frozen import connect, freeze
 from slim_retrieval.nets.model import build_model
 
 BATCH_NORM = {"is_training": False, "scale": True, "fused": True}
@@ -73,8 +73,8 @@ def build_and_freeze(build, load_random, shape):
         tensors = build(images)
         load_random(session)
         frozen, expected = freeze(session, images, tensors), session.run(tensors, {images: values})
-    with FrozenNetwork(frozen) as network:
-        return frozen, network(values), expected
+    with tf.Graph().as_default(), tf.Session() as session:
+        return frozen, session.run(connect(frozen, tf.constant(values))), expected
 
 
 def test_depthwise_with_a_multiplier_and_vectors(load_random):
