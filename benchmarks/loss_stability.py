@@ -75,7 +75,7 @@ def run(spec, flags):
             gradients = list(zip(clipped, [v for _, v in gradients]))
         watched = list(towers.scalars.values()) + [tf.global_norm([g for g, _ in gradients])]
         with tf.control_dependencies(towers.update_ops + [g for g, _ in gradients] + watched):
-            optimizer = build_optimizer(flags.optimizer, rate)
+            optimizer = build_optimizer({"optimizer": flags.optimizer}, rate)
             train = optimizer.apply_gradients(gradients, tf.train.get_or_create_global_step())
         finite = tf.reduce_all(tf.is_finite(tf.stack([towers.loss] + watched)))
         variables_finite = [tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()]

@@ -77,6 +77,9 @@ def test_run_folder_and_what_training_changed(project):
     name = "small_cnn/conv_1_1/BatchNorm/moving_variance"
     assert np.abs(last[name] - 1.0).max() > 1e-3 and np.abs(last[name] - first[name]).max() > 0  # batch norm moves
     assert os.listdir("runs/tiny/logs")
+    with open("runs/tiny/checkpoints/model.json") as stream:  # what extraction refuses to differ from
+        stored = json.load(stream)
+    assert stored["preprocessing"] == "minus_one_to_one" and stored["model"]["network"] == "small_cnn"
 
 
 def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
