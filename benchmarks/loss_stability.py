@@ -79,7 +79,9 @@ def run(spec, flags):
             train = optimizer.apply_gradients(gradients, tf.train.get_or_create_global_step())
         finite = tf.reduce_all(tf.is_finite(tf.stack([towers.loss] + watched)))
         variables_finite = [tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()]
-        with tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=1)) as session:
+        # Below 0: all in the calling thread, with nothing handed over between threads for such small operations.
+        threads = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=-1)
+        with tf.Session(config=threads) as session:
             one = session.make_callable([train, finite, towers.loss], [rate, rows])
             return [_cell(session, one, value, batches, variables_finite) for value in flags.rates]
 
