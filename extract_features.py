@@ -66,12 +66,14 @@ def main(argv=None):
 def _extract_run(run, options, tables, into):
     """Extract all splits with a run's network; return {split: folder}: below `into`, or the run's own if there."""
     from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
-    from slim_retrieval.training import checkpoints
+    from slim_retrieval.nets.stored_weights import choose
+    from slim_retrieval.training import checkpoint_choice
     directory, end_point = os.path.join(run, "checkpoints"), options["extraction"]["end_point"]
     stored = stored_model(directory, options["model"], end_point)
-    checkpoint = checkpoints.latest(directory)
-    if checkpoint is None:
-        raise InputError("no checkpoint in {}; train first (train_multi_gpu.py --config ...)".format(directory))
+    checkpoint = checkpoint_choice.choose(directory, options["extraction"]["checkpoint"])
+    checkpoint_choice.check_whole(checkpoint)
+    options["extraction"]["weights"] = choose(checkpoint_choice.variable_names(checkpoint),
+                                              options["extraction"]["weights"], checkpoint)
     model = dict(stored["model"], gem_p=options["model"]["gem_p"])
     outputs = _outputs(run, checkpoint, model, stored["preprocessing"], options)
     folders = {split: os.path.join(run, "features", split) for split in tables}
@@ -83,9 +85,10 @@ def _extract_run(run, options, tables, into):
     if not tables:
         return folders
     with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
-                        options["extraction"]["more_end_points"], _views(options), options["extraction"]) as network:
-        log.info("%s: %d variables restored, all of the network; features of width %s from %s, on %s", checkpoint,
-                 network.restored, ", ".join(str(width) for width in network.widths),
+                        options["extraction"]["more_end_points"], _views(options), options["extraction"],
+                        weights=options["extraction"]["weights"]) as network:
+        log.info("%s: %d variables restored (%s), all of the network; features of width %s from %s, on %s", checkpoint,
+                 network.restored, options["extraction"]["weights"], ", ".join(str(width) for width in network.widths),
                  ", ".join(output.described["end_point"] for output in outputs), ", ".join(network.devices))
         for split, table in tables.items():
             _extract(network, table, split, into, outputs, options)
@@ -233,8 +236,8 @@ def _outputs(run, checkpoint, model, preprocessing, options):
     with open(checkpoint + ".index", "rb") as stream:  # it holds a checksum of every variable
         checksum = stream.read().hex()
     for number, end_point in enumerate([extraction["end_point"]] + extraction["more_end_points"]):
-        described = {"checkpoint": os.path.basename(checkpoint), "model": model, "preprocessing": preprocessing,
-                     "end_point": end_point, "pooling": options["model"]["pooling"],
+        described = {"checkpoint": os.path.basename(checkpoint), "weights": extraction["weights"], "model": model,
+                     "preprocessing": preprocessing, "end_point": end_point, "pooling": options["model"]["pooling"],
                      "gem_p": options["model"]["gem_p"], "views": _views(options), "resize": _resize(extraction),
                      "precision": extraction["precision"], "draft": extraction["draft"], "whitening": None}
         whitening = None

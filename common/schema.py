@@ -100,7 +100,11 @@ class ModelConfig:
     initializer: str = option("xavier", "how the weights of new layers and of the embedding layer start: xavier, he, "
                                         "truncated_normal, normal, zeros")
     initializer_stddev: float = option(0.01, "standard deviation of truncated_normal and normal", minimum=0)
-    checkpoint_path: str = option("", "pretrained slim checkpoint to start from; empty: random weights")
+    checkpoint_path: str = option("", "pretrained slim checkpoint, or a run's folder, to start from; empty: random "
+                                     "weights")
+    checkpoint_weights: str = option("auto", "which of its weights: raw, ema (moving averages, of a run with "
+                                             "training.ema_decay), auto (ema where there are some)",
+                                     choices=["auto", "ema", "raw"])
     checkpoint_exclude_scopes: List[str] = option([], "scopes not restored from it, such as [MobilenetV2/Logits]")
     ignore_missing_vars: bool = option(False, "allow variables of the network itself that the pretrained checkpoint "
                                               "lacks; those that the configuration adds may always be missing")
@@ -233,6 +237,12 @@ class TrainingConfig:
     clip_value: float = option(0.0, "clip each number of the gradient to plus or minus this; 0: never", minimum=0)
     clip_variable_norm: float = option(0.0, "then clip the norm of each variable's gradient; 0: never", minimum=0)
     clip_norm: float = option(0.0, "then clip the gradient's global norm; 0: never", minimum=0)
+    accumulate: int = option(1, "batches (micro-batches then) whose mean gradient makes one step; steps, schedules and "
+                                "epochs count such steps", minimum=1)
+    ema_decay: float = option(0.0, "decay of the moving averages of the weights, which features are then taken with; "
+                                   "0: none; 0.999 is usual", minimum=0, maximum=0.999999)
+    ema_debias: bool = option(False, "let the averages move faster at first: decay min(ema_decay, (1 + t) / (10 + t)) "
+                                     "at step t")
     schedule: ScheduleConfig = section(ScheduleConfig, "learning rate")
     log_every_steps: int = option(50, "steps between lines and TensorBoard events", minimum=1)
     pictures_every_steps: int = option(1000, "steps between TensorBoard's pictures of a batch's hardest triplets; "
@@ -272,6 +282,9 @@ class ExtractionConfig:
     flip: bool = option(False, "look at the mirrored image, too")
     aggregate: str = option("mean", "how the normalised features of several scales and of the mirrored image become "
                                     "one", choices=["mean", "max", "concatenate"])
+    checkpoint: str = option("latest", "which of the run's: latest, best (of the highest mAP in validation) or a step")
+    weights: str = option("auto", "which of its weights: raw, ema (moving averages, of a run with training.ema_decay), "
+                                  "auto (ema where there are some)", choices=["auto", "ema", "raw"])
     whitening: str = option("", "whitening to apply, fitted by python -m slim_retrieval.nets.whiten (end_point alone); "
                                 "empty: none")
     resize: str = option("square", "square: every image becomes model.image_size wide and high; aspect: its longer "

@@ -91,6 +91,11 @@ def batch_size(training):
     return _labelled_size(training) + training["unlabelled_per_batch"]
 
 
+def images_per_step(training):
+    """Return the images that one step's gradient is the mean of: the global batch."""
+    return batch_size(training) * training["accumulate"]
+
+
 def group_size(training):
     """Return how many images of a batch belong together: those of a class, an anchor's class and its hard ones, a pair.
     """

@@ -16,6 +16,7 @@ from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.frozen import freeze
 from slim_retrieval.nets.inference import Inference
 from slim_retrieval.nets.model import build_model, pool
+from slim_retrieval.nets.stored_weights import stored_names
 from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_images
 
 # How images are made fit for the network, and where it runs: the defaults of ExtractionConfig.
@@ -38,7 +39,7 @@ class FeatureNetwork:
     """
 
     def __init__(self, checkpoint, options, end_point="embedding", pooling=None, more=(), views=ONE_VIEW,
-                 running=SQUARE, sample=None):
+                 running=SQUARE, sample=None, weights="auto"):
         """Build the inference graph and restore `checkpoint` (a Saver prefix).
 
         Args:
@@ -50,6 +51,7 @@ class FeatureNetwork:
           running: resize, multiple, devices and precision of ExtractionConfig.
           sample: function from `side` to images; `sampled` becomes (images, their features by the session with
             variables, batch norm and all), to compare with.
+          weights: "raw", "ema" or "auto": the moving averages where there are some (nets/stored_weights.py).
 
         Raises:
           InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network; a device or
@@ -69,7 +71,7 @@ class FeatureNetwork:
             features = [aggregate(of_views, views["aggregate"]) for of_views in zip(*vectors)]
             self.widths = [int(output.shape[1]) for output in features]
             self.width = self.widths[0]
-            self._restore(session, checkpoint)
+            self._restore(session, checkpoint, weights)
             if sample is not None:
                 images = sample(self.side)
                 self.sampled = images, session.run(features, {inputs: images})
@@ -91,13 +93,14 @@ class FeatureNetwork:
                         name))
             return vectors
 
-    def _restore(self, session, checkpoint):
+    def _restore(self, session, checkpoint, weights):
         variables = tf.global_variables()
         if not os.path.exists(checkpoint + ".index"):
             raise InputError(NO_CHECKPOINT.format(checkpoint))
         try:
-            _check_fits(checkpoint, variables)
-            tf.train.Saver(variables).restore(session, checkpoint)
+            shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+            _check_fits(checkpoint, variables, shapes)
+            tf.train.Saver(stored_names(variables, shapes, weights)).restore(session, checkpoint)
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise InputError("checkpoint {} cannot be read: {}".format(
                 checkpoint, str(error).strip().split("\n")[0])) from error
@@ -150,9 +153,8 @@ def _check_widths(views, resize, poolings):
                              views["scales"], resize))
 
 
-def _check_fits(checkpoint, variables):
+def _check_fits(checkpoint, variables, shapes):
     """Refuse a checkpoint of another network: TensorFlow's own message says neither which variable nor the shapes."""
-    shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     missing = [v.op.name for v in variables if v.op.name not in shapes]
     if missing:
         raise InputError("checkpoint {} does not fit this network: it lacks {} of {} variables, e.g. {}".format(

@@ -21,7 +21,7 @@ from slim_retrieval.nets.whitening import KINDS
 
 EVALUATED = ["query", "gallery"]
 # What features must have been extracted by for a whitening to be theirs.
-OF_FEATURES = ["checkpoint", "end_point", "pooling", "gem_p", "views", "resize"]
+OF_FEATURES = ["checkpoint", "weights", "end_point", "pooling", "gem_p", "views", "resize"]
 
 
 @command
@@ -42,7 +42,7 @@ def main(argv=None):
     path = os.path.join(run, "whitening", flags.name or flags.kind)
     with replacing(path + ".npz") as temporary:
         np.savez(temporary, mean=mean, projection=projection)
-    described = {key: meta.get(key) for key in OF_FEATURES}
+    described = dict({"weights": "raw"}, **{key: meta.get(key) for key in OF_FEATURES if key in meta})
     write_json(path + ".json", dict(
         described, kind=flags.kind, split=flags.split, label=flags.label if flags.kind == "lw" else None,
         shrinkage=flags.shrinkage, rows=len(features), width=features.shape[1], dimension=projection.shape[1],
@@ -106,7 +106,7 @@ def load(run, name, described):
         known = sorted(f[:-4] for f in os.listdir(folder) if f.endswith(".npz")) if os.path.isdir(folder) else []
         raise InputError("no whitening {}{} in {}; fit one with python -m slim_retrieval.nets.whiten".format(
             name, nearest(name, known), folder))
-    made = read_json(path + ".json")
+    made = dict({"weights": "raw"}, **read_json(path + ".json"))  # which older versions did not store
     for key in OF_FEATURES:
         if made.get(key) != described[key]:
             raise InputError("whitening {} was fitted on features of {} {!r}, but {!r} is extracted; fit another "

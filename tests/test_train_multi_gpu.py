@@ -104,6 +104,25 @@ def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
         np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
 
+def test_stopped_and_resumed_equals_never_stopped_with_all_that_a_run_remembers(project):
+    """Momentum that cycles, moving averages, micro-batches, warm-up: after 3 of 6 steps, against 6 in one go."""
+    arguments = ["--training.accumulate", "2", "--training.ema_decay", "0.9",
+                 "--training.ema_debias", "true", "--training.save_every_steps", "3", "--training.nesterov", "true"]
+    for key, value in (("name", "one_cycle"), ("cycle_momentum", "0.8"), ("decay_steps", "5"), ("warmup_steps", "1"),
+                       ("end_learning_rate", "0.001")):
+        arguments += ["--training.schedule." + key, value]
+    train("--run.name", "whole", "--training.steps", "6", *arguments)
+    train("--run.name", "stopped", "--training.steps", "3", *arguments)
+    train("--run.name", "stopped", "--training.steps", "6", *arguments)
+    whole, resumed = weights("whole", 6), weights("stopped", 6)
+    assert int(whole["global_step"]) == 6 and set(whole) == set(resumed)
+    average = "small_cnn/conv_1_1/weights/ExponentialMovingAverage"
+    assert np.abs(whole[average] - whole["small_cnn/conv_1_1/weights"]).max() > 0
+    assert not [name for name in whole if "accumulated" in name]  # zero between two steps
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+
+
 def test_sigterm_saves_and_exits_zero(project):
     process = start("--training.steps", "100000", "--training.save_every_steps", "100000")
     while process.poll() is None and not os.path.isdir("runs/tiny/logs"):

@@ -25,18 +25,18 @@ PREFIX = "model.ckpt"
 
 def latest(directory):
     """Return the path (prefix) of the newest complete checkpoint in `directory`, or None."""
-    return max(_complete(directory), default=(0, None))[1]
+    return max(complete(directory), default=(0, None))[1]
 
 
 def steps(directory):
     """Return the steps of all complete checkpoints in `directory`, ascending."""
-    return sorted(step for step, _ in _complete(directory))
+    return sorted(step for step, _ in complete(directory))
 
 
 def best(directory):
     """Return the path (prefix) of the checkpoint that `keep_best` took for the best, or None."""
     step = keeping.best_step(directory)
-    return dict(_complete(directory)).get(step)
+    return dict(complete(directory)).get(step)
 
 
 def keep_best(directory, step, value):
@@ -51,7 +51,7 @@ def keep_best(directory, step, value):
     Raises:
       InputError: there is no checkpoint of `step`: save it first.
     """
-    if step not in dict(_complete(directory)):
+    if step not in dict(complete(directory)):
         raise InputError("no checkpoint of step {} in {} to keep as the best; save it first".format(step, directory))
     return keeping.note_best(directory, step, value)
 
@@ -98,8 +98,8 @@ def restore(session, saver, path):
             path, reason)) from error
 
 
-def _complete(directory):
-    """Yield (step, prefix) of every checkpoint whose index and values are there."""
+def complete(directory):
+    """Yield (step, path) of every checkpoint whose index and values are there."""
     for index in glob.glob(os.path.join(glob.escape(directory), PREFIX + "-*.index")):
         prefix = index[:-len(".index")]
         if re.search(r"-\d+$", prefix) and glob.glob(glob.escape(prefix) + ".data-*"):
@@ -108,7 +108,7 @@ def _complete(directory):
 
 def _delete_expired(directory, step, *policy):
     """Delete what need not stay now that `step` is saved, and name the rest in TensorFlow's own file."""
-    paths, now = dict(_complete(directory)), time.time()
+    paths, now = dict(complete(directory)), time.time()
     times = keeping.saved_times(directory, paths, now)
     times[step] = now
     for old in keeping.expired(times, keeping.best_step(directory), *policy):

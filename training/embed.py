@@ -11,6 +11,7 @@ from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.pipeline import image_batches
 from slim_retrieval.nets.model import build_model
+from slim_retrieval.nets.stored_weights import AVERAGE
 from slim_retrieval.training.devices import tower_device
 
 # images: placeholder float32 [B, S, S, 3], raw RGB; embedding: float32 [B, d].
@@ -20,6 +21,7 @@ InferenceTower = namedtuple("InferenceTower", "images embedding")
 def inference_tower(model_options, device="/cpu:0"):
     """Add the network to the current graph once more, reading the variables that are there and adding none.
 
+    Where weights have moving averages (training.ema_decay), it reads these, as extraction will from the checkpoint.
     Batch norm uses the stored statistics and no update op is built, so that running it changes nothing.
 
     Args:
@@ -33,8 +35,14 @@ def inference_tower(model_options, device="/cpu:0"):
       ValueError: the graph lacks a variable, so no training tower was built.
     """
     side = model_options["image_size"]
-    with tf.variable_scope(tf.get_variable_scope(), reuse=True), tf.device(tower_device(device)), \
-            tf.name_scope("inference"):
+    averages = {v.op.name: v for v in tf.global_variables() if v.op.name.endswith(AVERAGE)}
+
+    def averaged(getter, *args, **kwargs):
+        variable = getter(*args, **kwargs)
+        return averages.get(variable.op.name + AVERAGE, variable)
+
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True, custom_getter=averaged), \
+            tf.device(tower_device(device)), tf.name_scope("inference"):
         images = tf.placeholder(tf.float32, [None, side, side, 3], "images")
         return InferenceTower(images, build_model(images, model_options, is_training=False).embedding)
 

@@ -19,6 +19,7 @@ from slim_retrieval.datasets.training_set import pipeline_options
 from slim_retrieval.losses.specs import pair_losses, watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
+from slim_retrieval.training.checkpoint_choice import check_whole
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.embed import inference_tower
 from slim_retrieval.training.mining import Miner
@@ -56,6 +57,8 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
         log.info("already trained: %s is at step %d of %d", newest, first_step, options["training"]["steps"])
         started()
         return newest
+    if newest:
+        check_whole(newest)
     devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
     warn_of_split_groups(options, len(devices))
     with tf.Graph().as_default():
@@ -90,7 +93,8 @@ def _input(options, loader, first_step, restartable):
         if restartable:
             images, labels, restart = restartable_batches(loader, **pipeline_options(options))
         else:
-            images, labels = training_batches(loader, first_step, training["steps"], **pipeline_options(options))
+            images, labels = training_batches(loader, first_step * training["accumulate"],
+                                              training["steps"] * training["accumulate"], **pipeline_options(options))
     size, batch = options["model"]["image_size"], batch_size(training)
     images.set_shape([batch, size, size, 3])
     for column in labels.values():
@@ -111,9 +115,8 @@ def _build(options, images, labels, columns, devices):
         freezing.say(frozen, [v for _, v in towers.gradients])
     with tf.device(VARIABLE_DEVICE):
         update = build_update(towers.gradients, towers.update_ops, training, options["run"]["seed"])
-        norm = tf.global_norm([g for g, _ in towers.gradients])
-    return {"train": update.train, "start": update.start, "loss": towers.loss,
-            "scalars": dict(towers.scalars, gradient_norm=norm, **update.watched),
+    return {"train": update.train, "add": update.add, "start": update.start, "loss": towers.loss,
+            "scalars": towers.scalars, "watched": update.watched,
             "batch": {"images": images, "labels": labels[watched_label(options["losses"])],
                       "embedding": towers.embedding}}
 
@@ -129,7 +132,7 @@ def _start(session, saver, newest, model):
         # Model variables hold the moving averages too, and none of the optimizer's slots.
         report = pretrained.restore_pretrained(
             session, model["checkpoint_path"], slim.get_model_variables(), get_network(model["network"]).scope,
-            model["checkpoint_exclude_scopes"], model["ignore_missing_vars"])
+            model["checkpoint_exclude_scopes"], model["ignore_missing_vars"], model["checkpoint_weights"])
         log.info("%s; restore.json of the run lists them all", pretrained.describe(report))
         return report
     else:
@@ -146,7 +149,7 @@ def _step(session, saver, fetches, run, options, first_step, loader, miner=None,
         for step in range(first_step + 1, last + 1):
             if miner:
                 miner.before(session, step - 1)
-            values = _run(session, {name: fetches[name] for name in ["train", "loss"] + watching.wanted(step)}, loader)
+            values = _make_step(session, fetches, watching.wanted(step), training["accumulate"], loader)
             _check_finite(values, step, directory)
             shown = watching.look(step, values)
             if shown:
@@ -168,6 +171,22 @@ def _step(session, saver, fetches, run, options, first_step, loader, miner=None,
                 raise SystemExit(0)
     log.info("trained to step %d, loss %.4f: %s", last, values["loss"], path)
     return path
+
+
+def _make_step(session, fetches, names, count, loader):
+    """Run the `count` micro-batches of one step; return {"loss": number} and what `names` name, scalars as means."""
+    wanted = {name: fetches[name] for name in ["loss"] + names}
+    before = [_run(session, dict(wanted, add=fetches["add"]), loader) for _ in range(count - 1)]
+    if "scalars" in names:
+        wanted["watched"] = fetches["watched"]
+    last = _run(session, dict(wanted, train=fetches["train"]), loader)
+    micro_batches = before + [last]
+    last["loss"] = sum(values["loss"] for values in micro_batches) / count
+    if "scalars" in names:
+        last["scalars"] = {name: sum(values["scalars"][name] for values in micro_batches) / count
+                           for name in last["scalars"]}
+        last["scalars"].update(last["watched"])
+    return last
 
 
 def _check_finite(values, step, directory):

@@ -16,7 +16,7 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import remove, write_array
-from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.datasets.samplers import images_per_step
 from slim_retrieval.training import checkpoints
 from slim_retrieval.training.embed import embed
 
@@ -42,7 +42,8 @@ class Miner:
         self._loader, self._labels, self._directory, self._search = loader, loader.labels[column], directory, search
         self._mining, self._workers = options["training"]["mining"], options["data"]["workers"]
         self._rows = np.flatnonzero(self._labels >= 0)
-        self._every = self._mining["every_steps"] or -(-len(self._rows) // batch_size(options["training"]))
+        self._every = self._mining["every_steps"] or -(-len(self._rows) // images_per_step(options["training"]))
+        self._batches = options["training"]["accumulate"]  # a step
         self._last, self._tower, self._restart, self._next = options["training"]["steps"], None, None, None
 
     def attach(self, tower, restart, first_step):
@@ -63,7 +64,7 @@ class Miner:
             self._loader.sampler.use(self._mine(session, step) if mined == step else self._stored(mined))
         following = self._mining["start_step"] if mined is None else mined + self._every
         self._next = min(following, self._last)
-        self._restart(session, step, self._next)
+        self._restart(session, step * self._batches, self._next * self._batches)
 
     def _mined_at(self, step):
         """Return the step whose weights gave the neighbours that batch `step` uses, or None."""

@@ -5,7 +5,7 @@ import logging
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.datasets.samplers import images_per_step
 from slim_retrieval.training import optimizers, schedules
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def in_steps(training, images):
       InputError: steps are given beside epochs, and differ.
     """
     found, defaults = {}, dataclasses.asdict(TrainingConfig())
-    per_epoch = images / batch_size(training)
+    per_epoch = images / images_per_step(training)
     for key, target in IN_EPOCHS.items():
         epochs = _get(training, key)
         if not epochs:
@@ -40,7 +40,7 @@ def in_steps(training, images):
                 key, epochs, steps, target, _get(training, target)))
         found[target] = steps
         log.info("training.%s = %s: training.%s = %s (%d images, %d a step)", key, epochs, target, steps, images,
-                 batch_size(training))
+                 images_per_step(training))
     return found
 
 

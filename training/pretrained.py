@@ -11,25 +11,28 @@ import re
 
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets.stored_weights import choose, stored_names
 from slim_retrieval.training.checkpoints import latest
 from slim_retrieval.training.towers import in_scope
 
 log = logging.getLogger(__name__)
 
 
-def restore_pretrained(session, path, variables, backbone, exclude_scopes=(), ignore_missing_vars=False):
+def restore_pretrained(session, path, variables, backbone, exclude_scopes=(), ignore_missing_vars=False,
+                       weights="auto"):
     """Restore `variables` from a slim checkpoint and return the report of what became of each.
 
     Args:
-      path: a Saver prefix, its .index file or a folder of checkpoints.
+      path: a Saver prefix, its .index file, a folder of checkpoints or a run's folder.
       variables: model variables, moving averages included, optimizer slots not.
       backbone: the scope of the network's own variables: these may not be missing.
       exclude_scopes: variables under these stay as they were initialised.
       ignore_missing_vars: allow the checkpoint to lack variables of the backbone, too.
+      weights: "raw", "ema" or "auto": the moving averages where there are some (nets/stored_weights.py).
 
     Returns:
-      {"checkpoint": path, "counts": {...}} and, as {variable: shape}: "restored", "excluded", "initialised" (not in the
-      checkpoint), "unused" (in the checkpoint alone).
+      {"checkpoint": path, "weights": "ema" or "raw", "counts": {...}} and, as {variable: shape}: "restored",
+      "excluded", "initialised" (not in the checkpoint), "unused" (in the checkpoint alone).
 
     Raises:
       InputError: no checkpoint there, nothing restored, a shape differs, or something is missing and not allowed.
@@ -46,17 +49,23 @@ def restore_pretrained(session, path, variables, backbone, exclude_scopes=(), ig
     _check_missing(path, [v.op.name for v in missing if in_scope(v.op.name, backbone)], wanted, restored, shapes,
                    ignore_missing_vars)
     _check_shapes(path, restored, shapes, backbone)
-    tf.train.Saver(restored).restore(session, reader_prefix(path))
-    report = {"checkpoint": path, "restored": _shapes(restored), "excluded": _shapes(excluded),
+    read = stored_names(restored, shapes, weights)
+    try:
+        tf.train.Saver(read).restore(session, reader_prefix(path))
+    except tf.errors.OpError as error:
+        raise InputError("{} cannot be read: {}".format(path, error.message.strip().split("\n")[0])) from error
+    report = {"checkpoint": path, "weights": choose(shapes, weights, path),
+              "restored": _shapes(restored), "excluded": _shapes(excluded),
               "initialised": _shapes(missing),
-              "unused": {name: list(shapes[name]) for name in sorted(set(shapes) - {v.op.name for v in restored})}}
-    report["counts"] = {key: len(value) for key, value in report.items() if key != "checkpoint"}
+              "unused": {name: list(shapes[name]) for name in sorted(set(shapes) - set(read))}}
+    report["counts"] = {key: len(value) for key, value in report.items() if isinstance(value, dict)}
     return report
 
 
 def describe(report):
     """Return the report in one line: counts, and what was not restored."""
-    parts = ["{} variables restored".format(report["counts"]["restored"])]
+    parts = ["{} variables restored{}".format(report["counts"]["restored"], " (moving averages of the weights)" if
+                                              report["weights"] == "ema" else "")]
     for key, text in (("excluded", "excluded (as initialised)"), ("initialised", "not there (as initialised)"),
                       ("unused", "of the checkpoint not used")):
         names = list(report[key])
@@ -67,8 +76,10 @@ def describe(report):
 
 
 def reader_prefix(path):
-    """Return the checkpoint prefix for a prefix, an .index file, or a folder of checkpoints."""
+    """Return the checkpoint prefix for a prefix, an .index file, a folder of checkpoints or a run's folder."""
     path = os.path.expanduser(path)
+    if os.path.isdir(os.path.join(path, "checkpoints")):
+        path = os.path.join(path, "checkpoints")
     if os.path.isdir(path):
         found = latest(path) or tf.train.latest_checkpoint(path)
         if found is None:

@@ -34,7 +34,8 @@ def write_untrained(run, model):
     with tf.Graph().as_default(), tf.Session() as session:
         build_model(tf.placeholder(tf.float32, [None, side, side, 3]), model)
         variables = slim.get_model_variables()
-        report = pretrained.restore_pretrained(session, path, variables, get_network(model["network"]).scope)
+        report = pretrained.restore_pretrained(session, path, variables, get_network(model["network"]).scope,
+                                               weights=model["checkpoint_weights"])
         _check_whole(path, report, model)
         os.makedirs(directory, exist_ok=True)
         checkpoints.save(session, tf.train.Saver(variables), directory, 0, 1)

@@ -1,42 +1,55 @@
-"""The train op: gradients of one global batch -> weight decay -> clipping -> barrier -> the optimizer's step."""
+"""The train op: gradients of a global batch -> weight decay -> clipping -> barrier -> optimizer -> moving averages."""
 import logging
 from collections import namedtuple
 
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import schedules
+from slim_retrieval.training.accumulation import accumulate
 from slim_retrieval.training.optimizers import momentum_option
 from slim_retrieval.training.rates import ScopedOptimizer
 from slim_retrieval.training.towers import add_weight_decay, decayed_variables
 
 log = logging.getLogger(__name__)
 
-# train: makes one step, and adds one to the global step; start: to run once when training starts, after the variables
-# have their first values, and not when it is resumed; watched: {name: scalar}.
-Update = namedtuple("Update", "train start watched")
+# train: makes one step, and adds one to the global step; add: to run on each micro-batch before the last, on which
+# `train` runs (None without accumulation); start: to run once when training starts, after the variables have their
+# first values, and not when it is resumed; watched: {name: scalar} in the run of `train`.
+Update = namedtuple("Update", "train add start watched")
 
 
 def build_update(gradients, update_ops, training, seed=0):
     """Return the Update.
 
     Args:
-      gradients: [(gradient, variable)], averaged over towers.
-      update_ops: what a step changes besides the trainable variables: batch norm's averages, memories of losses.
+      gradients: [(gradient, variable)] of a micro-batch, averaged over towers.
+      update_ops: what it changes besides the trainable variables: batch norm's averages, memories of losses.
       training: dict of TrainingConfig.
       seed: of a noisy schedule.
     """
-    global_step = tf.train.get_or_create_global_step()
+    global_step, variables = tf.train.get_or_create_global_step(), [v for _, v in gradients]
     rate = schedules.learning_rate(training["schedule"], global_step, seed)
     optimizer, watched = _optimizer(training, rate, global_step)
-    gradients = add_weight_decay(gradients, training["weight_decay"])
-    gradients = clip(gradients, training)
-    variables = [v for _, v in gradients]
+    accumulation = accumulate(gradients, update_ops, training["accumulate"]) if training["accumulate"] > 1 else None
+    gradients = accumulation.mean if accumulation else gradients
+    watched["gradient_norm"] = tf.global_norm([g for g, _ in gradients])
+    gradients = clip(add_weight_decay(gradients, training["weight_decay"]), training)
     # Update ops: without them batch norm's averages would stay where they started. Gradients: an update changes a
     # variable in place, so all backward passes must have read it before the first one is applied (tf.gradients
     # alone does not gate; without this barrier the same seed gives other weights each time).
     with tf.control_dependencies(update_ops + [g for g, _ in gradients]):
-        train_op = optimizer.apply_gradients(gradients, global_step=global_step)
-    _say(variables, update_ops, training["weight_decay"])
-    return Update(train_op, tf.group(*optimizer.start_ops(variables)), watched)
+        train = optimizer.apply_gradients(gradients, global_step=global_step)
+    with tf.control_dependencies([train]):
+        after = [accumulation.clear()] if accumulation else []
+        averages = tf.train.ExponentialMovingAverage(training["ema_decay"],
+                                                     global_step if training["ema_debias"] else None)
+        if training["ema_decay"]:
+            after.append(averages.apply(variables))
+    start = optimizer.start_ops(variables)
+    if training["ema_decay"]:
+        # They would start from the initialiser's values, not from pretrained ones.
+        start = start + [averages.average(v).assign(v).op for v in variables]
+    _say(variables, update_ops, training)
+    return Update(tf.group(train, *after), accumulation and accumulation.add, tf.group(*start), watched)
 
 
 def clip(gradients, training):
@@ -64,7 +77,9 @@ def _optimizer(training, rate, global_step):
     return ScopedOptimizer(training, rate, momentum), watched
 
 
-def _say(variables, update_ops, weight_decay):
+def _say(variables, update_ops, training):
     log.info("%d trainable variables; weight decay %g on %d of them (weights of convolutions and dense layers), "
-             "added once; %d batch-norm updates a step", len(variables), weight_decay,
-             len(decayed_variables(variables)), len(update_ops))
+             "added once; %d batch-norm updates a step%s%s", len(variables), training["weight_decay"],
+             len(decayed_variables(variables)), len(update_ops) * training["accumulate"],
+             "; a step is {} micro-batches".format(training["accumulate"]) if training["accumulate"] > 1 else "",
+             "; averages of the weights, decay {:g}".format(training["ema_decay"]) if training["ema_decay"] else "")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.datasets.samplers import batch_size
+from slim_retrieval.datasets.samplers import images_per_step
 from slim_retrieval.losses import watch
 from slim_retrieval.training import projector, summaries
 from slim_retrieval.training.warnings import Warner
@@ -30,7 +30,7 @@ class Watching:
         """
         self.collapsed = ""
         self._training = options["training"]
-        self._batch = batch_size(self._training)
+        self._batch = images_per_step(self._training)
         self._logs, self._validation = os.path.join(run, "logs"), validation
         self._writer = tf.summary.FileWriter(self._logs)
         self._warner = Warner(options)

@@ -9,6 +9,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.extraction import SQUARE, FeatureNetwork, stored_model
 from slim_retrieval.nets.model import build_model
+from slim_retrieval.nets.stored_weights import choose
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (5, 12, 12, 3)).astype(np.uint8)
 SMALL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "embedding_size": 4}
@@ -67,6 +68,33 @@ def test_end_points_that_are_no_features(trained, options, end_point, expected):
     with pytest.raises(InputError) as error:
         FeatureNetwork(trained[0], options(**SMALL), end_point)
     assert one_line(error).startswith(expected)
+
+
+def test_averages_of_the_weights_are_read_where_there_are_some(options, load_random, tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [5, 12, 12, 3])
+        embedding = build_model(images, options(**SMALL)).embedding
+        averages = tf.train.ExponentialMovingAverage(0.9)
+        averages.apply(tf.trainable_variables())
+        session.run(tf.global_variables_initializer())
+        load_random(session)
+        checkpoint = tf.train.Saver().save(session, str(tmp_path / "model.ckpt"))
+        raw = session.run(embedding, {images: IMAGES})
+        for v in tf.trainable_variables():  # batch norm's averages stay as they are
+            v.load(session.run(averages.average(v)), session)
+        averaged = session.run(embedding, {images: IMAGES})
+    assert np.abs(averaged - raw).max() > 0.01
+    for weights, expected in (({}, averaged), ({"weights": "raw"}, raw)):
+        with FeatureNetwork(checkpoint, options(**SMALL), **weights) as network:
+            np.testing.assert_allclose(network(IMAGES), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_averages_that_are_not_there():
+    names = ["net/weights", "net/weights/ExponentialMovingAverage", "net/BatchNorm/moving_mean"]
+    assert [choose(names, weights) for weights in ("auto", "ema", "raw")] == ["ema", "ema", "raw"]
+    assert [choose(names[::2], weights) for weights in ("auto", "raw")] == ["raw", "raw"]
+    with pytest.raises(InputError, match="X holds no moving averages of the weights: .*training.ema_decay"):
+        choose(names[::2], "ema", "X")
 
 
 def test_checkpoint_of_another_width(trained, options):

@@ -10,7 +10,7 @@ import pytest
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training import checkpoints, keeping
+from slim_retrieval.training import checkpoint_choice, checkpoints, keeping
 
 
 def save_steps(directory, steps, max_to_keep=5, every_n_hours=0, every_n_steps=0, **values):
@@ -45,7 +45,7 @@ def test_newest_is_found_by_number_and_old_ones_go(tmp_path):
 
 
 def kept(directory):
-    return sorted(step for step, _ in checkpoints._complete(str(directory)))
+    return sorted(step for step, _ in checkpoints.complete(str(directory)))
 
 
 def test_the_best_stays_until_a_better_one_comes(tmp_path):
@@ -92,6 +92,40 @@ def test_times_are_those_of_saving_not_of_the_files(tmp_path):
     keeping.note_saved(str(tmp_path), {1: 0.0, 2: 3000.0, 3: 4000.0})
     save_steps(tmp_path, [4], max_to_keep=1, every_n_hours=1, w=np.float32([1]))
     assert kept(tmp_path) == [1, 3, 4]
+
+
+def test_a_checkpoint_is_chosen(tmp_path):
+    directory = str(tmp_path)
+    with pytest.raises(InputError, match="no checkpoint in .*; train first"):
+        checkpoint_choice.choose(directory)
+    save_steps(tmp_path, [5, 10], w=np.float32([1]))
+    assert checkpoint_choice.choose(directory) == checkpoint_choice.choose(directory, "10") == checkpoints.latest(
+        directory)
+    assert checkpoint_choice.choose(directory, "5") == str(tmp_path / "model.ckpt-5")
+    for wanted, message in (("7", "has no checkpoint '7'; take latest, best or a step: 5, 10"),
+                            ("last", "has no checkpoint 'last'"), ("best", "kept as the best; train with")):
+        with pytest.raises(InputError, match=message):
+            checkpoint_choice.choose(directory, wanted)
+    checkpoints.keep_best(directory, 5, 0.5)
+    assert checkpoint_choice.choose(directory, "best") == str(tmp_path / "model.ckpt-5")
+
+
+@pytest.mark.parametrize("harm", ["data cut", "data changed", "index cut", "index changed"])
+def test_a_damaged_checkpoint_is_found_and_the_one_before_offered(tmp_path, harm):
+    paths = save_steps(tmp_path, [5, 10, 15], w=np.arange(1000, dtype=np.float32))
+    for path in paths[1:]:  # the two newest
+        name = path + (".index" if "index" in harm else ".data-00000-of-00001")
+        data = bytearray(open(name, "rb").read())
+        data[20] ^= 255
+        open(name, "wb").write(data[:50] if "cut" in harm else data)
+    checkpoint_choice.check_whole(paths[0])
+    with pytest.raises(InputError, match=r"model.ckpt-15 is damaged \(.+\); model.ckpt-5 before it is whole: delete "
+                                         "model.ckpt-15.index to go on from there") as error:
+        checkpoint_choice.check_whole(paths[2])
+    assert "\n" not in str(error.value)
+    checkpoints._delete(paths[0])
+    with pytest.raises(InputError, match="there is no whole one before it"):
+        checkpoint_choice.check_whole(paths[2])
 
 
 def test_half_a_checkpoint_does_not_count(tmp_path):

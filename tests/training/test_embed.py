@@ -36,6 +36,8 @@ def trained(tmp_path_factory):
             [{"name": "softmax", "label": "label"}], {"label": 2}, "tower")
         with tf.control_dependencies(built.update_ops):
             step = tf.train.GradientDescentOptimizer(0.5).apply_gradients(built.gradients)
+        with tf.control_dependencies([step]):  # both the tower and extraction are to read these
+            step = tf.train.ExponentialMovingAverage(0.9).apply([v for _, v in built.gradients])
         variables, updates = tf.global_variables(), tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         tower = inference_tower(MODEL, "/cpu:1")
         assert tf.global_variables() == variables and tf.get_collection(tf.GraphKeys.UPDATE_OPS) == updates

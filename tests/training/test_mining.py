@@ -142,18 +142,18 @@ class _Loader:
 @pytest.mark.parametrize("mining, steps, expected", [
     ({"every_steps": 4}, 10, [(0, 4), (4, 8), (8, 10)]),
     ({"every_steps": 4, "start_step": 3}, 12, [(0, 3), (3, 7), (7, 11), (11, 12)]),
-    ({"every_steps": 0}, 7, [(0, 3), (3, 6), (6, 7)])])  # an epoch: 9 labelled images in batches of 4
+    ({"every_steps": 0}, 7, [(0, 3), (3, 6), (6, 7)])])  # an epoch: 9 labelled images, 2 x 2 a step
 def test_when_it_mines(mining, steps, expected, monkeypatch, tmp_path):
     loader, started, mined = _Loader([0, 0, 0, 1, 1, 1, 2, 2, 2, -1]), [], []
     options = {"data": {"workers": 1}, "training": {
-        "steps": steps, "sampler": "hard", "classes_per_batch": 2, "images_per_class": 2, "batch_size": 0,
-        "unlabelled_per_batch": 0, "mining": dict({"start_step": 0, "neighbors": 5}, **mining)}}
+        "steps": steps, "sampler": "hard", "classes_per_batch": 2, "images_per_class": 1, "accumulate": 2,
+        "batch_size": 0, "unlabelled_per_batch": 0, "mining": dict({"start_step": 0, "neighbors": 5}, **mining)}}
     miner = Miner(loader, "label", options, str(tmp_path), None)
     miner.attach(None, lambda session, first, last: started.append((first, last)), 0)
     monkeypatch.setattr(miner, "_mine", lambda session, step: mined.append(step))
     for step in range(steps):
         miner.before(None, step)
-    assert started == expected
+    assert started == [(2 * first, 2 * last) for first, last in expected]  # in micro-batches, two a step
     assert mined == [first for first, _ in expected if first >= options["training"]["mining"]["start_step"]]
 
 

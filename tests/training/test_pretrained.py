@@ -29,7 +29,7 @@ def test_the_report_lists_what_became_of_every_variable(path):
     shapes = {"net/w": [2], "net/moving_mean": [1], "net/logits/w": [7], "embedding/weights": [2, 3], "pooling/p": []}
     report, values = restore(path, shapes, exclude_scopes=["net/logits"])
     assert report == {
-        "checkpoint": path, "counts": {"restored": 2, "excluded": 1, "initialised": 2, "unused": 2},
+        "checkpoint": path, "weights": "raw", "counts": {"restored": 2, "excluded": 1, "initialised": 2, "unused": 2},
         "restored": {"net/w": [2], "net/moving_mean": [1]}, "excluded": {"net/logits/w": [7]},
         "initialised": {"embedding/weights": [2, 3], "pooling/p": []},
         "unused": {"global_step": [], "net/logits/w": [1]}}
@@ -45,6 +45,19 @@ def test_the_report_lists_what_became_of_every_variable(path):
 def test_a_new_variable_that_an_earlier_run_had_is_restored(path):
     report, _ = restore(path, {"net/w": [2], "global_step": []})
     assert report["counts"]["restored"] == 2 and report["initialised"] == {}
+
+
+def test_averages_of_the_weights_of_an_earlier_run_are_taken_where_there_are_some(tmp_path):
+    values = {"net/w": np.float32([1, 2]), "net/w/ExponentialMovingAverage": np.float32([5, 6]),
+              "net/moving_mean": np.float32([3])}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    save_checkpoint(values, str(tmp_path / "run" / "checkpoints" / "model.ckpt-1"))
+    for weights, expected in (("auto", [5, 6]), ("raw", [1, 2])):
+        report, found = restore(str(tmp_path / "run"), {"net/w": [2], "net/moving_mean": [1]}, weights=weights)
+        np.testing.assert_array_equal(found["net/w"], expected)
+        np.testing.assert_array_equal(found["net/moving_mean"], [3])
+        assert report["counts"] == {"restored": 2, "excluded": 0, "initialised": 0, "unused": 1}
+        assert ("moving averages of the weights" in pretrained.describe(report)) == (weights == "auto")
 
 
 @pytest.mark.parametrize("shapes, arguments, message", [
