@@ -77,7 +77,9 @@ class HardSampler:
                 taken.add(number)
                 found.append(int(row))
         while len(found) < self._negatives:
-            number = int(random.choice(np.setdiff1d(np.arange(len(self.index)), list(taken))))
+            number = int(random.randint(len(self.index)))
+            if number in taken:
+                continue
             taken.add(number)
             found.append(int(random.choice(self.index.rows(number))))
         return found

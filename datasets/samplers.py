@@ -105,17 +105,5 @@ def group_size(training):
     return 2 if training["sampler"] == "pairs" else 1
 
 
-def check_towers(training, towers):
-    """Refuse a batch whose groups would be parted between towers, so that images would lose their positives.
-
-    A batch that does not divide by the towers at all is refused elsewhere.
-    """
-    size, group = batch_size(training), group_size(training)
-    if size % towers == 0 and size // towers % group:
-        raise InputError("each of {} towers sees {} of a batch's {} images, which parts groups of {} (sampler {}); "
-                         "change training.classes_per_batch or num_clones, or set training.loss_scope to global".format(
-                             towers, size // towers, size, group, training["sampler"]))
-
-
 def _labelled_size(training):
     return training["batch_size"] or training["classes_per_batch"] * training["images_per_class"]

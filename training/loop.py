@@ -14,9 +14,9 @@ from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.datasets.pipeline import restartable_batches, training_batches
-from slim_retrieval.datasets.samplers import batch_size, check_towers
+from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.datasets.training_set import pipeline_options
-from slim_retrieval.losses.specs import pair_losses, watched_label
+from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, pretrained
 from slim_retrieval.training.checkpoint_choice import check_whole
@@ -105,8 +105,6 @@ def _input(options, loader, first_step, restartable):
 def _build(options, images, labels, columns, devices):
     """Build towers and train op; return {name: what to fetch}."""
     training, (num_classes, tags) = options["training"], columns
-    if training["loss_scope"] == "tower" and pair_losses(options["losses"]):
-        check_towers(training, len(devices))
     frozen = freezing.frozen_variables(options["model"], training["rate_multipliers"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,

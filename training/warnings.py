@@ -5,7 +5,7 @@ in a row before it is said: a single batch, or the first steps from random weigh
 """
 import logging
 
-from slim_retrieval.datasets.samplers import WHOLE_CLASSES, batch_size
+from slim_retrieval.datasets.samplers import WHOLE_CLASSES, batch_size, group_size
 from slim_retrieval.losses import watch
 from slim_retrieval.losses.specs import pair_losses
 
@@ -41,15 +41,15 @@ class Warner:
 
 
 def warn_of_split_groups(options, towers):
-    """Log a warning if towers that mine alone get parts of the groups of one class; return whether they do."""
+    """Log a warning if towers that mine alone get parts of what belongs together; return whether they do."""
     training = options["training"]
-    slice_size = batch_size(training) // towers
-    split = (towers > 1 and training["loss_scope"] == "tower" and training["sampler"] in WHOLE_CLASSES
-             and bool(pair_losses(options["losses"])) and slice_size % training["images_per_class"] != 0)
+    slice_size, group = batch_size(training) // towers, group_size(training)
+    split = (towers > 1 and training["loss_scope"] == "tower" and bool(pair_losses(options["losses"]))
+             and slice_size % group != 0)
     if split:
-        log.warning("each of %d towers sees %d images, which cuts groups of training.images_per_class = %d: some "
-                    "images miss their positives; make training.classes_per_batch (%d) divisible by the towers, or set "
-                    "training.loss_scope to global", towers, slice_size, training["images_per_class"],
+        log.warning("each of %d towers sees %d images, which cuts groups of %d that belong together (training.sampler "
+                    "%s): some images miss their positives; make training.classes_per_batch (%d) divisible by the "
+                    "towers, or set training.loss_scope to global", towers, slice_size, group, training["sampler"],
                     training["classes_per_batch"])
     return split
 

@@ -10,7 +10,7 @@ from slim_retrieval.datasets.rounds import Rounds
 from slim_retrieval.datasets.sampler import PKSampler
 from slim_retrieval.datasets.sampler_category import CategoryPKSampler, _capped
 from slim_retrieval.datasets.sampler_hard import HardSampler
-from slim_retrieval.datasets.samplers import SAMPLERS, batch_size, build_sampler, check_towers, group_size
+from slim_retrieval.datasets.samplers import SAMPLERS, batch_size, build_sampler, group_size
 
 SIZES = [5, 3, 9, 4, 7, 1, 2, 6]
 # Rows in no order; three without a label.
@@ -314,13 +314,6 @@ def test_sizes_and_names():
     assert batch_size(options("pk")) == 8 and batch_size(options("pairs", batch_size=6)) == 6
     assert batch_size(options("balanced", unlabelled_per_batch=3)) == 11
     assert [group_size(options(name)) for name in ("pk", "hard", "pairs", "uniform")] == [2, 4, 2, 1]
-    check_towers(options("pk"), 4)
-    check_towers(options("pk"), 3)  # does not divide: said where it is divided
-    check_towers(options("uniform", batch_size=6), 6)
-    with pytest.raises(InputError, match="each of 2 towers sees 6 of a batch's 12 images, which parts groups of 4"):
-        check_towers(options("pk", classes_per_batch=3, images_per_class=4), 2)
-    with pytest.raises(InputError, match="groups of 2"):
-        check_towers(options("pairs", batch_size=6), 2)
     with pytest.raises(InputError, match="batch_size is 9 but sampler pk makes batches of 4 classes x 2 images = 8"):
         build("pk", batch_size=9)
     with pytest.raises(InputError, match="unknown training.sampler 'pkk'.*balanced, hard, pairs, pk, pk_category, "):

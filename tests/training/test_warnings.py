@@ -84,7 +84,8 @@ def test_look_gives_what_holds_now():
     (8, {}, True), (2, {"classes_per_batch": 3}, True), (1, {"classes_per_batch": 3}, False),
     (2, {"classes_per_batch": 3, "loss_scope": "global"}, False),
     (2, {"classes_per_batch": 3, "losses": ["softmax"]}, False),
-    (2, {"classes_per_batch": 3, "sampler": "uniform"}, False)])
+    (2, {"classes_per_batch": 3, "sampler": "uniform"}, False),
+    (2, {"classes_per_batch": 3, "sampler": "pairs"}, True)])
 def test_towers_that_cut_groups(caplog, towers, change, split):
     with caplog.at_level(logging.WARNING):
         assert warn_of_split_groups(options(**change), towers) is split
