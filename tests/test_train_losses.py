@@ -145,6 +145,10 @@ def test_what_tensorboard_shows(photos):
     assert curves["batch/with_positive"] == curves["batch/with_negative"] == [1.0] * 6
     np.testing.assert_allclose(curves["images_per_second"], 8 * np.array(curves["steps_per_second"]), rtol=1e-5)
     assert len(curves["hardest_triplets"]) == 2  # at step 4 and at the end
+    train_multi_gpu.main(["--config", "tasks.yaml", "--training.steps", "7"])
+    starts = [event.step for path in glob.glob("runs/tasks/logs/events*") for event in tf.train.summary_iterator(path)
+              if event.session_log.status == tf.SessionLog.START]
+    assert sorted(starts) == [1, 7]
 
 
 def test_healthy_training_warns_of_nothing(photos, capfd):

@@ -33,6 +33,8 @@ class Watching:
         self._batch = images_per_step(self._training)
         self._logs, self._validation = os.path.join(run, "logs"), validation
         self._writer = tf.summary.FileWriter(self._logs)
+        # TensorBoard then forgets the steps that a killed run made beyond the checkpoint: they come again.
+        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_step + 1)
         self._warner = Warner(options)
         self._since, self._clock = first_step, time.time()
 

@@ -80,7 +80,7 @@ def test_unknown_distance():
 
 
 def test_root_of_0_has_gradient_0():
-    """On its own: after `relu`, some versions of TensorFlow let the NaN of an infinite slope times 0 vanish."""
+    """tf.sqrt alone has an infinite slope there."""
     with tf.Graph().as_default(), tf.Session() as session:
         values = tf.constant([0.0, 4.0, 0.25])
         found, slopes = session.run([distances.root(values), tf.gradients(distances.root(values), values)[0]])
