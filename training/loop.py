@@ -135,6 +135,9 @@ def _start(session, saver, newest, model):
         return report
     else:
         log.info("training from random weights (model.checkpoint_path is empty)")
+        if model["freeze_up_to"]:
+            log.warning("model.freeze_up_to = %s keeps random weights as they are; set model.checkpoint_path",
+                        model["freeze_up_to"])
     return None
 
 

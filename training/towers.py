@@ -11,6 +11,7 @@ from slim_retrieval.losses.factory import FIXED, Columns, Outputs, total_loss
 from slim_retrieval.losses.factory import update_ops as loss_update_ops
 from slim_retrieval.losses.specs import logits_heads, watched_label
 from slim_retrieval.losses.watch import embedding_statistics
+from slim_retrieval.nets.freezing import variables_behind
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
 from slim_retrieval.training.sync_batch_norm import synchronize
@@ -64,6 +65,7 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     if not gradients:
         raise InputError("nothing is left to train: model.freeze_up_to and model.trainable_scopes leave out all that "
                          "the losses depend on; freeze less, or add a layer, such as model.embedding_size")
+    update_ops = updates_behind(loss, update_ops)
     # What the losses keep changes in place, so everything of this step must have read it.
     read = [loss] + list(scalars.values()) + [g for g, _ in gradients]
     with tf.device(VARIABLE_DEVICE), tf.control_dependencies(read):
@@ -71,6 +73,15 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     with tf.device(VARIABLE_DEVICE):
         embedding = tf.concat([model.embedding for model in models], 0)
     return Towers(loss, scalars, gradients, update_ops, embedding)
+
+
+def updates_behind(loss, update_ops):
+    """Return the updates of the batch norms that the loss depends on.
+
+    Layers beyond the end point are not computed for their averages alone; these stay as they are.
+    """
+    layers = {name.rpartition("/")[0] for name in variables_behind(loss)}
+    return [op for op in update_ops if getattr(op, "op", op).inputs[0].op.name.rpartition("/")[0] in layers]
 
 
 def split_batch(tensor, parts):
