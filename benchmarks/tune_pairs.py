@@ -59,7 +59,7 @@ def rankings(features):
     n, model = len(features), CFA().fit(features)
     result = [knn.neighbors(features, n - 1)[0]]
     for residual in RESIDUALS:
-        rows = cfa_automatic.combine(model.levels_[-1], model.original_, model.parts_, residual)
+        rows = cfa_automatic.combine(model.levels_[-1][:], model.original_, model.parts_, residual)
         result.append(knn.neighbors(rows, n - 1)[0])
     return result
 

@@ -320,6 +320,8 @@ class GraphConfig:
 class RetrievalConfig:
     k: int = option(0, "depth of the rankings; 0: the whole gallery up to 10,000 images, 1,000 beyond", minimum=0)
     block: int = option(1024, "queries scored at a time", minimum=1)
+    max_memory: float = option(0.0, "GiB that the process may keep in memory; what is larger lies in scratch files "
+                                    "beside the rankings; 0: no limit", minimum=0)
 
 
 @dataclass

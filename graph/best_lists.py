@@ -1,6 +1,7 @@
 """Each row's best others while products of any rows and columns are offered, in compiled loops."""
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.graph.compiled import compiled, run
 
 PARTS = 4  # of a block for each thread
@@ -25,7 +26,8 @@ class Lists:
     """
 
     def __init__(self, n, k, same=False):
-        self.ids, self.similarities = np.full((n, k), -1, np.int32), np.full((n, k), NONE, np.float32)
+        self.ids, self.similarities = memory.empty((n, k), np.int32), memory.empty((n, k))
+        self.ids[:], self.similarities[:] = -1, NONE
         self.same, self._kernel = same, compiled(_offer, SIGNATURE)
 
     def offer(self, products, rows, columns, pool, both=False):

@@ -6,6 +6,7 @@ nothing to gain, and subtracting a mean estimated from few images adds noise.
 """
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.graph import features
 
 SMALLEST = 0.3  # norm of the mean: below, less than a tenth of an inner product is common to all pairs
@@ -22,6 +23,7 @@ def choose(array):
     total = np.zeros(array.shape[1], np.float64)
     for start, stop in features.blocks(*array.shape):
         total += array[start:stop].sum(axis=0, dtype=np.float64)
+        memory.release(array)
     mean = total / len(array)
     return mean.astype(np.float32) if len(array) > 1 and np.linalg.norm(mean) >= SMALLEST else None
 
@@ -33,12 +35,13 @@ def apply(array, mean):
     """
     if mean is None:
         return array
-    result = np.empty(array.shape, np.float32)
+    result = memory.empty(array.shape)
     for start, stop in features.blocks(*array.shape):
         rows = array[start:stop] - mean
         lost = np.einsum("ij,ij->i", rows, rows) < 1e-12
         rows[lost] = array[start:stop][lost]
         result[start:stop] = features.normalise_rows(rows)
+        memory.release(array, result)
     return result
 
 

@@ -1,4 +1,6 @@
 """Method "cfa": cascaded feature augmentation, diffusion of the features over the gallery's own graph."""
+import numpy as np
+
 from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.graph import affinity, centring, cfa_automatic, cfa_queries, features, knn, signatures
 from slim_retrieval.graph.cfa_levels import check_levels, needed_neighbors
@@ -50,7 +52,8 @@ class CFA:
 
     Attributes (after fit):
       gallery_: float32 [n, d'], rows L2-normalised: the last level's output; d' = d, automatic: d' = width + d.
-      levels_: the outputs of all levels; queries need each of them, so memory is levels x n x d x 4 bytes.
+      levels_: the outputs of all levels; queries need each of them, so memory is levels x n x d x 4 bytes. Automatic:
+        one, told from gallery_ (cfa_automatic.Output).
       report_: what happened at each level, as plain data.
     """
 
@@ -121,32 +124,34 @@ class CFA:
         self.signatures_, self.parts_ = None, [slice(0, current.shape[1])]
         if not self.levels:
             self.signatures_ = signatures.signatures(source, neighbors[0], neighbors[1], self.seed)
-            current, self.parts_ = cfa_automatic.nodes(self.signatures_, self.original_)
+            self.parts_ = cfa_automatic.columns(self.signatures_.shape[1], current.shape[1])
             settings["tolerance"] = max(self.tolerance, cfa_automatic.TOLERANCE)
-            self._run_automatic(levels[0], current, source, neighbors, settings)
+            self._run_automatic(levels[0], source, neighbors, settings)
             return
         for level in levels:
             if self.levels_ and self.graph_from == "previous":
                 neighbors, source = knn.neighbors(current, max(level["k"])), current
-            current, systems, report = solve_level(level, current, source, neighbors, self.parts_, settings, self.side_)
+            current, systems, report = solve_level(level, [current], source, neighbors, self.parts_, settings,
+                                                   self.side_)
             self.levels_.append(current)
             self.systems_.append(systems)
             self.report_["levels"].append(report)
         self.gallery_ = current
 
-    def _run_automatic(self, level, nodes, source, neighbors, settings):
+    def _run_automatic(self, level, source, neighbors, settings):
         """Solve one level for signatures and features, gently where neighbours did not agree after the first try."""
-        agreed = []
+        agreed, output = [], None
         for strength in cfa_automatic.STRENGTHS:
             level = dict(level, alpha=strength[0])
-            output, systems, report = solve_level(level, nodes, source, neighbors, self.parts_, settings, self.side_,
-                                                  decay=strength[1])
-            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output[:, self.parts_[0]]))
+            output, systems, report = solve_level(level, [self.signatures_, self.original_], source, neighbors,
+                                                  self.parts_, settings, self.side_, strength[1], output)
+            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output, self.parts_[0]))
             if agreed[-1] >= cfa_automatic.AGREEING:
                 break
-        self.levels_, self.systems_, self.report_["levels"] = [output], [systems], [report]
+        self.systems_, self.report_["levels"] = [systems], [report]
         self.report_["chosen"] = cfa_automatic.reasons(level, strength, agreed, self.residual, self.mean_)
         self.gallery_ = cfa_automatic.combine(output, self.original_, self.parts_, self.residual)
+        self.levels_ = [cfa_automatic.Output(self.gallery_, self.original_, self.parts_, self.residual)]
 
     def transform(self, queries, edge_features=None):
         """Return the queries as the gallery's rows are, a new float32 [q, d']; the input is not changed.
@@ -173,12 +178,12 @@ class CFA:
                                        min(count, len(self.source_)))
         original = current = centring.apply(queries, self.mean_)
         if self.signatures_ is not None:
-            current, _ = cfa_automatic.nodes(signatures.of_queries(ids, self.signatures_), original)
+            current = np.concatenate([signatures.of_queries(ids, self.signatures_), original], axis=1)
         for number, output in enumerate(self.levels_):
             current = self._ask(number, current, output, ids, similarities)
         if self.signatures_ is None:
             return current
-        weights = cfa_automatic.residual_of_queries(ids, self.levels_[-1][:, self.parts_[0]], self.residual)
+        weights = cfa_automatic.residual_of_queries(ids, self.levels_[-1], self.residual, self.parts_[0])
         return cfa_automatic.combine(current, original, self.parts_, weights)
 
     def _ask(self, number, current, output, ids, similarities):

@@ -10,6 +10,7 @@ what lies beyond it. See docs/study.md for the measurements.
 """
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.graph import features
 
 SCALES = [3, 5, 8, 12, 20, 30, 50]
@@ -38,55 +39,80 @@ def levels(n):
     return [{"k": scales(n), "alpha": STRENGTHS[0][0]}]
 
 
-def agreement(ids, diffused):
+def agreement(ids, diffused, part=slice(None)):
     """Return for each row of ids how alike its images have become, float [m]: 1 when they all went the same way.
 
     The mean inner product of the first one's diffused signature and the next ones'.
 
     Args:
       ids: int [m, K], images near each other, nearest first; pads count as the last image.
-      diffused: float32 [n, width], the signatures' part, rows L2-normalised.
+      diffused: float32 [n, any], what gives its rows; part: the columns of the signatures, rows L2-normalised.
     """
     result = np.ones(len(ids), np.float32)
     if ids.shape[1] > 1:
         for start, stop in features.blocks(len(ids), AGREEMENT * diffused.shape[1]):
-            near = diffused[ids[start:stop, :AGREEMENT]]
+            near = diffused[ids[start:stop, :AGREEMENT]][..., part]
             result[start:stop] = np.einsum("id,ijd->ij", near[:, 0], near[:, 1:]).mean(axis=1)
     return result
 
 
-def gallery_agreement(ids, diffused):
+def gallery_agreement(ids, diffused, part=slice(None)):
     """Return the mean agreement of the neighbours of up to SAMPLE images, evenly spread; ids: int [n, K]."""
     rows = np.unique(np.linspace(0, len(ids) - 1, SAMPLE).astype(int))
-    return float(agreement(ids[rows], diffused).mean())
+    return float(agreement(np.asarray(ids[rows]), diffused, part).mean())
 
 
-def nodes(signatures, original):
-    """Return ([signature | feature], float32 [n, width + d], and the columns of the two parts)."""
-    width = signatures.shape[1]
-    return (np.concatenate([signatures, original], axis=1),
-            [slice(0, width), slice(width, width + original.shape[1])])
+def columns(width, d):
+    """Return the columns of the two parts of [signature | feature]."""
+    return [slice(0, width), slice(width, width + d)]
 
 
 def combine(diffused, original, parts, residual):
-    """Return normalise([signature part | FEATURE (feature part + residual x)]), a new float32 [n, width + d].
+    """Change [signature part | feature part] to normalise([signature part | FEATURE (feature part + residual x)]).
 
     Args:
-      diffused: float32 [n, width + d], each part's rows L2-normalised.
+      diffused: float32 [n, width + d], each part's rows L2-normalised; overwritten, and returned.
       original: x, float32 [n, d], rows L2-normalised.
       parts: the columns of the two parts.
       residual: weight of what the feature was before, one number or [n]; very large: plain nearest neighbours.
     """
-    result, residual = np.empty(diffused.shape, np.float32), np.broadcast_to(np.float32(residual), len(diffused))
-    for start, stop in features.blocks(*result.shape):
-        rows = result[start:stop]
-        rows[:, parts[0]] = diffused[start:stop, parts[0]]
-        rows[:, parts[1]] = np.float32(FEATURE) * (
-            diffused[start:stop, parts[1]] + residual[start:stop, None] * original[start:stop])
-    return features.normalise_rows(result)
+    residual = np.broadcast_to(np.float32(residual), len(diffused))
+    for start, stop in features.blocks(*diffused.shape):
+        rows = diffused[start:stop]
+        rows[:, parts[1]] += residual[start:stop, None] * original[start:stop]
+        rows[:, parts[1]] *= np.float32(FEATURE)
+        features.normalise_rows(rows)
+        memory.release(diffused, original)
+    return diffused
 
 
-def residual_of_queries(ids, diffused, residual):
+class Output:
+    """Rows of the diffusion's output, told from what `combine` made of it: a second array of its size is not kept.
+
+    Args:
+      combined: float32 [n, width + d], what combine returned; original, parts, residual: what it was given.
+    """
+
+    def __init__(self, combined, original, parts, residual):
+        self.combined, self.original, self.parts, self.residual = combined, original, parts, np.float32(residual)
+        self.shape = combined.shape
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, ids):
+        """Return the rows of some ids (of any shape, or a slice), each part L2-normalised, float32 [..., width + d]."""
+        rows = np.array(self.combined[ids])
+        signature, feature = (rows[..., part] for part in self.parts)
+        length = np.linalg.norm(signature, axis=-1, keepdims=True)  # it was 1 before the row was normalised
+        signature /= length
+        feature /= length * np.float32(FEATURE)
+        feature -= self.residual * self.original[ids]
+        feature /= np.maximum(np.linalg.norm(feature, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+        return rows
+
+
+def residual_of_queries(ids, diffused, residual, part=slice(None)):
     """Return the weight of each query's own feature, float32 [q]: residual / agreement^DOUBT.
 
     A query moves to where its nearest gallery images went. Where these went different ways, at most one is right
@@ -95,10 +121,10 @@ def residual_of_queries(ids, diffused, residual):
 
     Args:
       ids: int [q, K], each query's gallery neighbours, nearest first.
-      diffused: float32 [n, width], the signatures' part, rows L2-normalised.
+      diffused, part: as in agreement.
       residual: weight where all agree.
     """
-    return np.float32(residual) / np.clip(agreement(ids, diffused), 0.1, 1) ** DOUBT
+    return np.float32(residual) / np.clip(agreement(ids, diffused, part), 0.1, 1) ** DOUBT
 
 
 def reasons(chosen, strength, agreed, residual, mean):

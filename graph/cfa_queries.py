@@ -8,7 +8,7 @@ QUERIES = {"auto": "appended when CFA chooses its levels, augmented when they ar
            "augmented": "a query moves towards what its nearest neighbours have become",
            "raw": "queries stay as they are (not with automatic settings)",
            "joint": "queries and gallery are one graph, solved for this set of queries"}
-ROWS = 256
+ROWS = 64  # queries at a time: that many times k rows of the output are gathered
 
 
 def augmented(queries, output, ids, weights, parts):
@@ -39,7 +39,7 @@ def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
 
     Args:
       queries: float32 [q, d], rows L2-normalised.
-      output: float32 [n, d], the level's output.
+      output: float32 [n, d], the level's output, or what gives some of its rows (cfa_automatic.Output).
       ids, similarities: [q, K], the nearest gallery images of each query by original features, best first.
       systems: list of dicts: graphs (list of dicts: k, share of its edges in A, reach: float32 [n], similarity of the
         k-th neighbour), weight, degree (float32 [n], row sums of A), lengths (for each part float32 [n], norms of the
@@ -52,8 +52,9 @@ def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
         rows = slice(start, start + ROWS)
         for system in systems:
             near, shares = _shares(ids[rows], similarities[rows], system, gamma)
+            directions = output[near]
             for part, length in zip(parts, system["lengths"]):
-                moved = query_expansion.weighted_sum(output[:, part], near, shares * length[near])
+                moved = np.matmul((shares * length[near])[:, None, :], directions[:, :, part])[:, 0]
                 moved *= np.float32(alpha)
                 moved += np.float32(1 - alpha) * queries[rows, part]
                 result[rows, part] += np.float32(system["weight"]) * features.normalise_rows(moved)

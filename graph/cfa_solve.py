@@ -2,30 +2,33 @@
 import numpy as np
 from scipy import sparse
 
+from slim_retrieval.common import memory
 from slim_retrieval.graph import affinity, cells, diffusion, features, side_information
 from slim_retrieval.graph.edges import edges
 
 
-def solve_level(level, current, source, neighbors, parts, settings, side=None, decay=None):
+def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None):
     """Return (output of the level, its systems, its report).
 
     Args:
       level: dict of k, weights, alpha, cells (cfa_levels.check_levels).
-      current: float32 [n, w], what is diffused.
+      inputs: list of float32 [n, w_p], what is diffused; side by side they are the columns of the output.
       source: float32 [n, any], features of the edges.
       neighbors: (ids, similarities) of `source`.
-      parts: list of column slices of `current`, each normalised by itself.
+      parts: list of column slices of the output, one for each input, each normalised by itself.
       settings: dict of gamma, edges, tolerance, max_iterations, storage, seed.
       side: side_information.Side, or None.
       decay: None: one system for each scale, whose normalised solutions are averaged by the weights. A number: one
         graph and one system for all scales, A = sum_k A_k / k^decay.
+      out: an earlier output to write over, or None.
 
     Returns:
-      output: float32 [n, w], rows of each part L2-normalised.
+      output: float32 [n, sum of w_p], rows of each part L2-normalised.
       systems: list of dicts, what cfa_queries.appended needs of each system.
       report: dict of plain data.
     """
-    cell = None if level["cells"] == 1 else cells.cells(current, level["cells"], settings["seed"])
+    n = len(source)
+    cell = None if level["cells"] == 1 else cells.cells(inputs[0], level["cells"], settings["seed"])
     groups = [[k] for k in level["k"]] if decay is None else [level["k"]]
     weights = level["weights"] if decay is None else [1.0]
     total, systems, reports = None, [], []
@@ -37,14 +40,13 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
             share = np.float32(1 if decay is None else k ** -float(decay))
             matrix = matrix + share * affinity.affinity(informed, settings["gamma"])
             graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
-        solution, info = diffusion.solve(affinity.normalised(matrix), level["alpha"], current,
-                                         settings["tolerance"], settings["max_iterations"],
-                                         storage=settings["storage"])
+        solution = out if out is not None and total is None else memory.empty((n, parts[-1].stop))
+        info = _solve(affinity.normalised(matrix), level["alpha"], inputs, parts, settings, solution)
         systems.append({"graphs": graphs, "weight": weight, "lengths": _lengths(solution, parts),
                         "degree": np.asarray(matrix.sum(axis=1), np.float32).ravel()})
         features.normalise_parts(solution, parts)
         reports.append(dict(info, k=group[0] if decay is None else group,
-                            edges_per_node=round(matrix.nnz / len(current), 2),
+                            edges_per_node=round(matrix.nnz / n, 2),
                             isolated_nodes=affinity.isolated(matrix), **({"side": about} if about else {})))
         if len(groups) > 1:
             solution *= np.float32(weight)
@@ -52,6 +54,13 @@ def solve_level(level, current, source, neighbors, parts, settings, side=None, d
     if len(groups) > 1:
         features.normalise_parts(total, parts)
     return total, systems, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
+
+
+def _solve(matrix, alpha, inputs, parts, settings, out):
+    """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest."""
+    infos = [diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
+                             out=out[:, part], storage=settings["storage"])[1] for array, part in zip(inputs, parts)]
+    return max(infos, key=lambda info: (not info["converged"], info["iterations"], info["residual"]))
 
 
 def _cut(graph, cell):
@@ -65,4 +74,9 @@ def _cut(graph, cell):
 
 def _lengths(rows, parts):
     """Return the lengths of each part of the rows, a list of float32 [n]."""
-    return [np.sqrt(np.einsum("ij,ij->i", rows[:, part], rows[:, part])) for part in parts]
+    result = [np.empty(len(rows), np.float32) for _ in parts]
+    for start, stop in features.blocks(*rows.shape):
+        for part, lengths in zip(parts, result):
+            lengths[start:stop] = np.linalg.norm(rows[start:stop, part], axis=1)
+    memory.release(rows)
+    return result

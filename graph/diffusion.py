@@ -18,6 +18,7 @@ import sys
 import numpy as np
 from scipy.sparse import csgraph
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.errors import lookup
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph.compiled import run, workers
@@ -25,7 +26,8 @@ from slim_retrieval.graph.sparse_product import Rows
 
 SMALL = 2**15  # nodes up to which 64 columns of three arrays stay in cache: then each thread has columns of its own
 BLOCK_COLUMNS = 128  # at most, for more nodes: then all threads share the rows of a block
-BLOCK_VALUES = 2**26  # n * columns of one block; four arrays of this size are alive at once
+BLOCK_VALUES = 2**26  # n * columns of one block
+BLOCKS = 4  # of this size are alive at once
 FEWEST = 4  # products between two looks at the residual
 ROWS = 2048  # read or written at a time
 STORAGE = {"float32": "float32 gives about 1e-7 / (1 - alpha)",
@@ -160,7 +162,8 @@ def near_each_other(matrix):
 
 def columns_at_once(n):
     """Return how many columns of n rows are solved at once."""
-    return 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
+    most = 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
+    return memory.columns(n, BLOCKS, most)
 
 
 def renumbered(matrix, order):
@@ -179,7 +182,7 @@ def _read(array, columns, places, pool):
     def read(start):
         result[places[start:start + ROWS]] = array[start:start + ROWS, columns]
 
-    run(pool, read, range(0, len(array), ROWS))
+    _by_rows(pool, read, array)
     return result
 
 
@@ -190,5 +193,13 @@ def _write(out, columns, block, places, pool, gain):
         part = block[places[start:start + ROWS]]
         out[start:start + ROWS, columns] = part if gain == 1 else part.astype(np.float32) / gain
 
-    run(pool, write, range(0, len(out), ROWS))
+    _by_rows(pool, write, out)
+
+
+def _by_rows(pool, work, array):
+    """Call work(first row) for all blocks of rows of an array; give back what is mapped from a file in between."""
+    most = max(ROWS, memory.rows_between_releases(array) // ROWS * ROWS)
+    for first in range(0, len(array), most):
+        run(pool, work, range(first, min(first + most, len(array)), ROWS))
+        memory.release(array)
 

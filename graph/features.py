@@ -1,6 +1,7 @@
 """Features as the graph methods want them: float32 [n, d], rows L2-normalised, finite; memory-mapped where possible."""
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
 
@@ -33,12 +34,13 @@ def check_features(array, name):
         return array
     print("{} features: converted from {} to float32 with normalised rows ({:.0f} MB in memory)".format(
         name, array.dtype, array.size * 4 / 1e6), flush=True)
-    result = np.empty(array.shape, np.float32)
+    result = memory.empty(array.shape)
     for start, stop in blocks(*array.shape):
         rows = array[start:stop].astype(np.float64)
         # By the largest value first: the squares of very large or very small values leave float64's range.
         rows /= np.abs(rows).max(axis=1, keepdims=True)
         result[start:stop] = rows / np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+        memory.release(array, result)
     return result
 
 
@@ -58,6 +60,7 @@ def normalise_rows(array):
         rows = array[start:stop]
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         array[start:stop] = rows / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        memory.release(array)
     return array
 
 
@@ -85,6 +88,7 @@ def _check_rows(array, name):
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
             normalised = normalised and bool(np.all(np.abs(norms - 1) <= NORM_TOLERANCE))
+        memory.release(array)
     if bad:
         raise InputError("{} features: row {} holds NaN or infinity ({} of {} rows do); leave these images out or "
                          "extract them again".format(name, bad[0], len(bad), len(array)))

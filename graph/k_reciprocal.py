@@ -2,6 +2,7 @@
 import numpy as np
 from scipy import sparse
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import edges, features, joint, order, self_join
 
@@ -98,6 +99,7 @@ class KReciprocal:
         def score(rows):
             shared = overlaps(query_encodings[rows], inverted)
             similarities = queries[rows] @ self.original_.T if products is None else products[rows]
+            memory.release(queries, self.original_)
             return -self._distances(similarities, least[rows], shared)
 
         return order.rank(score, len(queries), len(self.original_), k, left_out, "k-reciprocal re-ranking")

@@ -1,6 +1,7 @@
 """Nearest neighbours by inner product, exact: by faiss, by NumPy or by half of all pairs."""
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.notices import say_once
 from slim_retrieval.common.progress import progress
@@ -106,17 +107,23 @@ def _search_blocks(queries, gallery, k, block):
     starts = range(0, len(queries), block)
     for start in progress(starts, what="searching {} neighbours".format(k), unit="block"):
         rows = np.ascontiguousarray(queries[start:start + block], np.float32)
+        memory.release(queries)
         yield (start,) + run(rows, gallery, k)
 
 
 def _search_faiss(queries, gallery, k):
-    faiss = import_faiss()
-    # On the array itself, not through an index: an index would hold a second copy of a memory-mapped gallery.
-    scores, ids = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
-    found = keys.encode(np.clip(scores, -1, 1), ids)
-    found[ids < 0] = keys.MISSING
+    faiss, best = import_faiss(), []
+    step = max(k, memory.rows_between_releases(gallery))
+    for start in range(0, len(gallery), step):
+        # On the array itself, not through an index: an index would hold a second copy of a memory-mapped gallery.
+        scores, ids = faiss.knn(queries, gallery[start:start + step], k, metric=faiss.METRIC_INNER_PRODUCT)
+        found = keys.encode(np.clip(scores, -1, 1), ids + start)
+        found[ids < 0] = keys.MISSING
+        best.append(found)
+        memory.release(gallery)
+    found = np.concatenate(best, axis=1)
     found.sort(axis=1)
-    return keys.decode(found)
+    return keys.decode(found[:, :k])
 
 
 def _search_numpy(queries, gallery, k):
@@ -128,6 +135,7 @@ def _search_numpy(queries, gallery, k):
         if best.shape[1] > k:
             best.partition(k - 1, axis=1)
             best = best[:, :k].copy()  # a copy lets the wide array go
+        memory.release(gallery)
     best.sort(axis=1)
     missing = np.full((len(queries), k - best.shape[1]), keys.MISSING, np.int64)
     return keys.decode(np.concatenate([best, missing], axis=1))

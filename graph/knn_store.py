@@ -51,6 +51,7 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
     files.write_array(os.path.join(path, "similarities.npy"), similarities)
     files.write_json(os.path.join(path, "meta.json"), meta)
     files.remove(state)
+    ids, similarities, meta = _load(path, len(gallery), k, features_hash)  # mapped: what was built can go
     return ids, similarities, dict(meta, reused=False)
 
 

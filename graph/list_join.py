@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from slim_retrieval.common import files
+from slim_retrieval.common import files, memory
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import best_lists, lists
 from slim_retrieval.graph.compiled import workers
@@ -77,6 +77,7 @@ def _join(gallery, best, looked, count, done, store, pool):
 def _compare(gallery, best, rows, own, inside, pool, both):
     """Offer the pairs of some rows and a list's own ones, `inside`."""
     best.offer(lambda first, last: gallery[rows[first:last]] @ inside.T, rows, own, pool, both)
+    memory.release(gallery)
 
 
 def _save(store, best, looked, count, done):

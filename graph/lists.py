@@ -1,6 +1,7 @@
 """Lists of rows that lie near each other: what an approximate search looks into instead of the whole gallery."""
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import best_lists
 
@@ -52,6 +53,7 @@ def _compare(everything, rows, start, centres, best, pool):
     block = rows[start:start + ROWS]
     own = np.arange(start, start + len(block))
     everything.offer(lambda first, last: block[first:last] @ centres.T, own, best, pool)
+    memory.release(rows)
 
 
 def probes_needed(pairs, rows, others, centres):

@@ -4,6 +4,7 @@ Products of blocks of nodes arrive one after the other; each node keeps its k be
 """
 import numpy as np
 
+from slim_retrieval.common import memory
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import keys
 from slim_retrieval.graph.compiled import compiled, run, workers
@@ -29,7 +30,8 @@ class Nearest:
     """
 
     def __init__(self, n, k, pool):
-        self.ids, self.similarities = np.full((n, k), -1, np.int32), np.full((n, k), -1, np.float32)
+        self.ids, self.similarities = memory.empty((n, k), np.int32), memory.empty((n, k))
+        self.ids[:], self.similarities[:] = -1, -1
         self.least = np.ones(n, np.float32)
         self._bounds = np.full(n, -1, np.float32)  # the last similarity of each list: what another must reach
         self._pool, self._kernel = pool, compiled(_offer, SIGNATURE)
@@ -88,6 +90,7 @@ def join(nodes, k):
             rows = np.ascontiguousarray(nodes[start:start + BLOCK])
             for first in range(0, start + len(rows), BLOCK):
                 nearest.offer(rows @ nodes[first:first + BLOCK].T, start, first)
+                memory.release(nodes)
     return nearest.ids, nearest.similarities, nearest.least
 
 
@@ -112,6 +115,7 @@ def extend(gallery, queries, near, least, k, products=None):
                 nearest.offer(block, n + start, first)
                 if products is not None:
                     products[start:start + BLOCK, first:first + BLOCK] = block
+                memory.release(gallery)
             for first in range(0, start + len(rows), BLOCK):
                 nearest.offer(rows @ queries[first:first + BLOCK].T, n + start, n + first)
     return nearest.ids, nearest.similarities, nearest.least

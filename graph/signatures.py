@@ -7,6 +7,8 @@ Perspective", 2020: a row of indicators, spread twice over the nearest few.
 import numpy as np
 from scipy import sparse
 
+from slim_retrieval.common import memory
+from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import features, knn
 
 NEIGHBORS = 10  # members of the first neighbourhood, the node itself among them
@@ -37,26 +39,34 @@ def signatures(gallery, ids, similarities, seed=0, width=None):
       width: columns; None: n up to EXACT_NODES, WIDTH beyond.
     """
     n = len(ids)
-    codes = encode(ids, similarities)
     width = min(n, width or (n if n <= EXACT_NODES else WIDTH))
-    if width < n:
-        codes = codes @ _members(_cells(gallery, width, seed), width)
-    result = np.empty((n, width), np.float32)
-    for start in range(0, n, ROWS):
-        result[start:start + ROWS] = codes[start:start + ROWS].toarray()
+    members = _members(_cells(gallery, width, seed), width) if width < n else None
+    spread, last = _encoded(ids, similarities, members)
+    result = memory.empty((n, width))
+    for start in progress(range(0, n, ROWS), what="signatures", unit="block"):
+        result[start:start + ROWS] = (spread[start:start + ROWS] @ last).toarray()
     return features.normalise_rows(result)
 
 
-def encode(ids, similarities):
-    """Return the signatures before hashing, CSR float32 [n, n], rows L2-normalised."""
-    n = len(ids)
+def _encoded(ids, similarities, members):
+    """Return two CSR matrices whose product, its rows normalised, are the signatures.
+
+    The columns are added up before the last round's product: what is n wide grows in each round.
+
+    Args:
+      members: CSR [n, width], which columns are added up; None: none.
+    """
     near = _rows(ids, np.ones_like(similarities), NEIGHBORS)
     spread = _rows(ids, np.maximum(similarities, 0) ** 2, SPREAD)
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS - 1):
         near = spread @ (near + near.T.tocsr())
         norms = np.sqrt(np.asarray(near.multiply(near).sum(axis=1), np.float64).ravel())
-        near = sparse.diags((1 / norms).astype(np.float32), shape=(n, n)) @ near
-    return near.tocsr().astype(np.float32)
+        near.data *= np.repeat(1 / norms, np.diff(near.indptr)).astype(np.float32)
+    turned = near.T.tocsr()
+    if members is None:
+        return spread, near + turned
+    parts = [(near[start:start + ROWS] + turned[start:start + ROWS]) @ members for start in range(0, len(ids), ROWS)]
+    return spread, sparse.vstack(parts, format="csr")
 
 
 def of_queries(ids, gallery_signatures):

@@ -1,0 +1,67 @@
+import os
+
+import numpy as np
+import pytest
+
+from slim_retrieval.common import memory
+from slim_retrieval.common.errors import InputError
+
+
+@pytest.fixture
+def budget(tmp_path):
+    memory.limit_to(2**30, str(tmp_path / "scratch"))
+    yield tmp_path / "scratch"
+    memory.limit_to(None, None)
+
+
+def resident():
+    """Bytes of this process that are mapped files, in memory now."""
+    with open("/proc/self/status") as stream:
+        found = dict(line.split(":", 1) for line in stream if ":" in line)
+    return int(found["RssFile"].split()[0]) * 1024 + int(found["RssShmem"].split()[0]) * 1024
+
+
+def test_without_a_budget_arrays_are_plain():
+    assert type(memory.empty((10, 10))) is np.ndarray and memory.columns(10**9, 4, 64) == 64
+    assert memory.rows_between_releases(np.zeros((7, 3))) == 7
+
+
+def test_a_large_array_lies_in_a_file_without_a_name(budget):
+    small, large = memory.empty((1000, 10)), memory.empty((2**14, 2**11), np.float32)
+    assert small.base is None and isinstance(large.base, np.memmap) and large.shape == (2**14, 2**11)
+    assert os.listdir(str(budget)) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="resident size is read from /proc")
+def test_release_gives_memory_back_and_keeps_what_was_written(budget):
+    large = memory.empty((2**14, 2**11))
+    before = resident()
+    large[:] = np.arange(2**14, dtype=np.float32)[:, None]
+    filled = resident()
+    memory.release(large[:, 5:9], np.zeros(3))  # a view releases the whole; other arrays are left alone
+    assert filled - before > 100e6 and resident() - before < 10e6
+    np.testing.assert_array_equal(large[:, 7], np.arange(2**14))
+
+
+def test_arrays_that_are_no_shared_maps_keep_their_values(budget, tmp_path):
+    path = str(tmp_path / "a.npy")
+    np.save(path, np.arange(1e5))
+    private = np.load(path, mmap_mode="c")
+    private[:] = 7
+    plain = np.full(10**5, 7.0)
+    memory.release(private, plain, plain[5:])
+    assert (private == 7).all() and (plain == 7).all()
+    read = np.load(path, mmap_mode="r")
+    memory.release(read)
+    np.testing.assert_array_equal(read, np.arange(1e5))
+
+
+def test_blocks_become_narrower_with_the_budget(budget):
+    # A quarter of 2^30 bytes: 2^26 values, in 4 arrays 2^24 each.
+    assert memory.columns(2**20, 4, 64) == 16 and memory.columns(2**20, 4, 8) == 8 and memory.columns(2**40, 4, 8) == 1
+    assert memory.rows_between_releases(np.zeros((10, 2**13), np.float32)) == 2**11
+
+
+def test_a_budget_below_what_the_libraries_take_is_refused():
+    with pytest.raises(InputError, match="max_memory is 0.25 GiB"):
+        memory.limit_to(2**28, "x")
