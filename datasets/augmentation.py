@@ -10,10 +10,9 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import AugmentationConfig
+from slim_retrieval.datasets.rounds import BOXES
 
 OFF = dataclasses.asdict(AugmentationConfig())
-
-_STREAM = 21  # of the seed: no sampler has it
 
 
 def check_augmentation(options):
@@ -42,7 +41,7 @@ def random_boxes(seed, step, count, area, aspect):
       area: [from, to], shares of the image's area, above 0 up to 1.
       aspect: [from, to], width over height of the box over that of the image, above 0.
     """
-    draws = np.random.RandomState((seed, _STREAM, step)).uniform(size=(count, 4))
+    draws = np.random.RandomState((seed, BOXES, step)).uniform(size=(count, 4))
     areas = area[0] + (area[1] - area[0]) * draws[:, 0]
     # A box a wide and 1 / r as high as its square fits if sqrt(a r) and sqrt(a / r) are at most 1.
     low, high = np.clip(aspect[0], areas, 1 / areas), np.clip(aspect[1], areas, 1 / areas)

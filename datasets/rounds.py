@@ -4,6 +4,9 @@ from math import gcd
 
 import numpy as np
 
+# Second part of a seed: what is drawn for one purpose says nothing of what is drawn for another.
+(CLASSES, IMAGES, FILL, ROWS, TURNS, TWO_CLASSES, SIBLINGS, SINGLES, MATES, UNLABELLED, BOXES) = range(11)
+
 
 class Rounds:
     """Groups of items out of seeded passes, each of which holds every item once."""

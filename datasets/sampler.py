@@ -9,11 +9,9 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.class_index import ClassIndex
-from slim_retrieval.datasets.rounds import Rounds, earlier_visits
+from slim_retrieval.datasets.rounds import CLASSES, IMAGES, Rounds, earlier_visits
 
 log = logging.getLogger(__name__)
-
-CLASSES, IMAGES, FILL, ROWS = range(4)  # keep the random streams of a sampler apart
 
 
 class PKSampler:

@@ -2,8 +2,8 @@
 import numpy as np
 
 from slim_retrieval.datasets.class_index import ClassIndex
-from slim_retrieval.datasets.rounds import Rounds, earlier_visits
-from slim_retrieval.datasets.sampler import CLASSES, ROWS, check_enough_classes, images_of_classes
+from slim_retrieval.datasets.rounds import CLASSES, ROWS, Rounds, earlier_visits
+from slim_retrieval.datasets.sampler import check_enough_classes, images_of_classes
 
 
 class BalancedSampler:

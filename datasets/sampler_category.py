@@ -6,18 +6,10 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.class_index import ClassIndex
-from slim_retrieval.datasets.rounds import Rounds, earlier_visits
-from slim_retrieval.datasets.sampler import (
-    CLASSES,
-    FILL,
-    check_enough_classes,
-    images_of_classes,
-    log_small_classes,
-)
+from slim_retrieval.datasets.rounds import CLASSES, FILL, TURNS, Rounds, earlier_visits
+from slim_retrieval.datasets.sampler import check_enough_classes, images_of_classes, log_small_classes
 
 log = logging.getLogger(__name__)
-
-_TURNS = 10  # random stream of the order of the categories
 
 
 class CategoryPKSampler:
@@ -88,7 +80,7 @@ class _Turns:
 
     def __init__(self, weights, categories_per_batch, seed):
         self._weights, self._c = _capped(weights, categories_per_batch), categories_per_batch
-        self._cycle = Rounds(seed, _TURNS, kept=2)
+        self._cycle = Rounds(seed, TURNS, kept=2)
 
     def __call__(self, step):
         """Return [(category, how many turns it had before)] of a step, C of them.

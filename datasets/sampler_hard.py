@@ -3,10 +3,8 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.class_index import ClassIndex
-from slim_retrieval.datasets.rounds import Rounds, earlier_visits
-from slim_retrieval.datasets.sampler import CLASSES, FILL, check_enough_classes, images_of_classes, log_small_classes
-
-_MATES = 14  # random stream of what stands beside a hard negative
+from slim_retrieval.datasets.rounds import CLASSES, FILL, MATES, Rounds, earlier_visits
+from slim_retrieval.datasets.sampler import check_enough_classes, images_of_classes, log_small_classes
 
 
 class HardSampler:
@@ -98,6 +96,6 @@ class HardSampler:
     def _with_mates(self, row, step):
         """Return [K]: `row` and others of its class, evenly repeated where the class is smaller than K."""
         rows = self.index.rows(self.index.class_of[row])
-        random = np.random.RandomState((self._seed, _MATES, step, row))
+        random = np.random.RandomState((self._seed, MATES, step, row))
         ordered = np.concatenate([[row], random.permutation(rows[rows != row])])
         return np.resize(ordered, self._k).astype(np.int32)

@@ -5,10 +5,8 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.class_index import ClassIndex
-from slim_retrieval.datasets.rounds import Rounds, earlier_visits
-from slim_retrieval.datasets.sampler import CLASSES, check_enough_classes
-
-_TWO_CLASSES, _SIBLINGS, _SINGLES = 11, 12, 13
+from slim_retrieval.datasets.rounds import CLASSES, SIBLINGS, SINGLES, TWO_CLASSES, Rounds, earlier_visits
+from slim_retrieval.datasets.sampler import check_enough_classes
 
 
 class PairSampler:
@@ -44,8 +42,8 @@ class PairSampler:
         if self._share > 0 and len(self.index) < 2:
             raise InputError("sampler pairs: there is one class, so there is no negative pair; give more classes, or "
                              "training.negative_share 0")
-        self._classes, self._two = Rounds(seed, CLASSES, kept=2), Rounds(seed, _TWO_CLASSES, kept=2)
-        self._siblings, self._singles = Rounds(seed, _SIBLINGS), Rounds(seed, _SINGLES)
+        self._classes, self._two = Rounds(seed, CLASSES, kept=2), Rounds(seed, TWO_CLASSES, kept=2)
+        self._siblings, self._singles = Rounds(seed, SIBLINGS), Rounds(seed, SINGLES)
 
     def batch(self, step):
         """Return int32 row ids [B] of batch `step`: rows 2i and 2i + 1 are a pair."""

@@ -2,9 +2,7 @@
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.datasets.rounds import Rounds
-
-_STREAM = 15
+from slim_retrieval.datasets.rounds import UNLABELLED, Rounds
 
 
 class WithUnlabelled:
@@ -30,7 +28,7 @@ class WithUnlabelled:
             raise InputError("training.unlabelled_per_batch is {} but every image has a label in the first loss's "
                              "column; set it to 0".format(per_batch))
         self.index, self._sampler, self._per_batch, self._group = sampler.index, sampler, per_batch, group
-        self._rounds = Rounds(seed, _STREAM, kept=2)
+        self._rounds = Rounds(seed, UNLABELLED, kept=2)
 
     def batch(self, step):
         """Return int32 row ids of batch `step`: those of the sampler, and U unlabelled ones."""

@@ -55,7 +55,7 @@ class Miner:
         """Call it before batch number `step` (0, 1, ...) is asked for: mines when it is time.
 
         Raises:
-          InputError: a run is resumed and the neighbours that its checkpoint needs are gone.
+          InputError: a run is resumed and the neighbours that its checkpoint needs are gone, or no image can be read.
         """
         if step != self._next:
             return
@@ -76,6 +76,9 @@ class Miner:
         found, features = embed(session, self._tower, table.subset(self._rows), workers=self._workers,
                                 what="mining at step {}".format(step))
         rows = self._rows[found]
+        if len(rows) < 2:
+            raise InputError("mining: {} of {} images with a label can be read, so nothing can be compared; look at "
+                             "data.path".format(len(rows), len(self._rows)))
         ids, similarities = self._search(features, max(1, min(self._mining["neighbors"], len(rows) - 1)))
         wrong = wrong_class(ids, self._labels[rows], KEPT)
         neighbors = np.full((len(table), wrong.shape[1]), -1, np.int32)

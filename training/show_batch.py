@@ -56,12 +56,15 @@ def load_batch(options, step):
     from slim_retrieval.datasets.pipeline import training_batches
     from slim_retrieval.datasets.samplers import group_size
     from slim_retrieval.datasets.training_set import pipeline_options, training_loader
-    from slim_retrieval.losses.specs import check_specs, label_columns
+    from slim_retrieval.losses.specs import check_specs, label_columns, watched_label
     from slim_retrieval.nets.factory import get_network
+    from slim_retrieval.training.validation import hold_out
     check_specs(options["losses"])
     model = options["model"]
     model["image_size"] = model["image_size"] or get_network(model["network"]).image_size
-    table = read_split(options["data"], "train", options["run"]["seed"])
+    seed = options["run"]["seed"]
+    table, _ = hold_out(read_split(options["data"], "train", seed), watched_label(options["losses"]),
+                        options["training"]["validation_classes"], seed)
     columns = label_columns(options["losses"])
     loader, classes = training_loader(table, columns, options)
     with tf.Graph().as_default(), tf.Session() as session:
