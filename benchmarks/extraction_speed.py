@@ -2,8 +2,9 @@
 
     python benchmarks/extraction_speed.py [--output extraction_speed.csv] [--networks resnet_v1_50 mobilenet_v2]
 
-Photographs are drawn (--photo, JPEG quality 90) into a temporary folder; the networks have random weights and take
-224 x 224. Measured are, each on the same images, --repeats times in turn, of which the best counts:
+Photographs are drawn (--photo, JPEG quality 90) into a temporary folder; the networks take 224 x 224 and have random
+weights (whose features are all much alike: --checkpoint gives a truer cosine). Measured are, each on the same images,
+--repeats times in turn, of which the best counts:
 
     ceiling         a bare session on the frozen graph (batch norm folded), the images decoded and in memory
     ours            from the files to features.npy, as extract_features.py does it
@@ -47,6 +48,8 @@ def main(argv=None):
     parser.add_argument("--photo", type=int, nargs=2, default=[480, 640], help="their height and width")
     parser.add_argument("--batch", type=int, default=32, help="images a batch")
     parser.add_argument("--workers", type=int, default=2, help="threads that decode (data.workers)")
+    parser.add_argument("--devices", nargs="*", default=[], help="ours: extraction.devices, such as /cpu:0 /cpu:0")
+    parser.add_argument("--checkpoint", help="slim checkpoint of the one network, in the place of random weights")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts")
     parser.add_argument("--serve", choices=ELSEWHERE, help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
@@ -95,10 +98,13 @@ def contestants(name, flags, folder, stack):
     draw_photos(os.path.join(folder, "photos"), flags.images, flags.photo)
     table = read_folder(os.path.join(folder, "photos"))
     checkpoint, options = random_checkpoint(name, folder)
-    batches = [np.stack(images) for _, _, images in shards(table, flags)]
+    checkpoint = flags.checkpoint or checkpoint
+    pixels = np.concatenate([images for _, _, images in shards(table, flags)])
+    batches = np.split(pixels, range(flags.batch, len(pixels), flags.batch))
 
     def build(precision):
-        return stack.enter_context(FeatureNetwork(checkpoint, options, running=dict(SQUARE, precision=precision)))
+        running = dict(SQUARE, precision=precision, devices=flags.devices)
+        return stack.enter_context(FeatureNetwork(checkpoint, options, running=running))
 
     def ours(network, draft=0.0):
         return timed(lambda: extract(network, table, flags, folder, draft))
@@ -125,7 +131,8 @@ def contestants(name, flags, folder, stack):
 def shards(table, flags, draft=0.0):
     """Return the iterator over the images, as extraction has it."""
     from slim_retrieval.datasets.pipeline import image_shards
-    return image_shards(table, lambda *_: (SIDE, SIDE), flags.batch, workers=flags.workers, draft=draft)
+    at_once = flags.batch * max(1, len(flags.devices))
+    return image_shards(table, lambda *_: (SIDE, SIDE), at_once, workers=flags.workers, draft=draft)
 
 
 def extract(network, table, flags, folder, draft):

@@ -31,14 +31,12 @@ class Inference:
         config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": 1 + max(
             [_number(d) for d in devices if precisions.kind(d) == "CPU"] or [0])})
         config.gpu_options.allow_growth = True
-        precisions.configure(config, precision, devices)
+        frozen = precisions.prepare(frozen, config, precision, devices)
         with tf.Graph().as_default():
             feeds, outputs = zip(*[_tower(frozen, side, device, number) for number, device in enumerate(devices)])
             self._session = tf.Session(config=config)
         try:
             self.devices = _present(self._session, devices)
-            image = np.zeros([1, side or 64, side or 64, 3], np.uint8)
-            precisions.check(self._session, outputs[0], {feeds[0][0]: image}, precision)
         except InputError:
             self.close()
             raise

@@ -1,14 +1,14 @@
-"""Networks in numbers of fewer bits: TensorFlow's own rewriting of a graph, and whether it had any effect.
+"""Networks in numbers of fewer bits: where that is to be had, and how a frozen network is made to run so."""
+import re
 
-The rewriting (grappler's auto_mixed_precision) leaves to float32 what is sensitive: sums, powers, normalisation. What
-comes out is float32 again.
-"""
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets.bfloat16 import to_bfloat16
 
-# (precision, kind of device): the field of RewriterConfig that does it.
-_REWRITERS = {("bfloat16", "CPU"): "auto_mixed_precision_onednn_bfloat16", ("float16", "GPU"): "auto_mixed_precision"}
-_OTHER = {"bfloat16": "on GPUs take float16", "float16": "on CPUs take bfloat16"}
+CPU_FILE = "/proc/cpuinfo"
+# x86: avx512_bf16, amx_bf16; ARM: bf16.
+_CPU_FLAG = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")
+_REFUSED = "extraction.precision is {}, but {}; take {}"
 
 
 def kind(device):
@@ -16,38 +16,41 @@ def kind(device):
     return "GPU" if "gpu" in device.lower() else "CPU"
 
 
-def configure(config, precision, devices):
-    """Have sessions of `config` (ConfigProto) run in `precision` on `devices`.
+def prepare(frozen, config, precision, devices):
+    """Return `frozen` as it is to run in `precision`; for float16 TensorFlow's own rewriting is set in `config`.
+
+    Args:
+      frozen: frozen.Frozen.
+      config: ConfigProto of the session to come.
+      precision: float32; bfloat16, for CPUs with its instructions and TensorFlow 2; float16, for GPUs.
+      devices: where it is to run.
 
     Raises:
-      InputError: TensorFlow does not offer it there.
+      InputError: the precision is not to be had there, or only slower than float32.
     """
-    if precision == "float32":
-        return
-    rewriting = config.graph_options.rewrite_options
-    for device in devices:
-        field = _REWRITERS.get((precision, kind(device)))
-        if field is None:
-            raise InputError("extraction.precision is {}, but {} is to be used, where TensorFlow cannot run it; {}, or "
-                             "float32".format(precision, device, _OTHER[precision]))
-        if not hasattr(rewriting, field):
-            raise InputError("extraction.precision is {}, but TensorFlow {} has it for no {}; take float32, or "
-                             "TensorFlow 2.15 or later".format(precision, tf.__version__, kind(device)))
-        setattr(rewriting, field, rewriting.ON)
+    kinds = {kind(device): device for device in devices}
+    if precision == "float16":
+        if "CPU" in kinds:
+            raise InputError(_REFUSED.format(precision, "TensorFlow has it for GPUs alone and {} is to be used".format(
+                kinds["CPU"]), "bfloat16 or float32"))
+        config.graph_options.rewrite_options.auto_mixed_precision = 1
+    if precision == "bfloat16":
+        if "GPU" in kinds:
+            raise InputError(_REFUSED.format(precision, "it is for CPUs here and {} is to be used".format(
+                kinds["GPU"]), "float16 or float32"))
+        if tf.__version__.startswith("1."):
+            raise InputError(_REFUSED.format(precision, "TensorFlow {} has none for CPUs".format(tf.__version__),
+                                             "float32, or TensorFlow 2"))
+        if not _cpu_has_bfloat16():
+            raise InputError(_REFUSED.format(precision, "this CPU has neither AVX512-BF16 nor AMX and would be slower",
+                                             "float32"))
+        return to_bfloat16(frozen)
+    return frozen
 
 
-def check(session, output, feed, precision):
-    """Refuse a precision that the session's graph does not have after all, as on a CPU without the instructions.
-
-    Raises:
-      InputError: no operation on the way to `output` runs in it.
-    """
-    if precision == "float32":
-        return
-    ran = tf.RunMetadata()
-    session.run(output, feed, tf.RunOptions(output_partition_graphs=True), ran)
-    wanted = tf.as_dtype(precision).as_datatype_enum
-    if not any("T" in node.attr and node.attr["T"].type == wanted
-               for graph in ran.partition_graphs for node in graph.node):
-        raise InputError("extraction.precision is {}, but TensorFlow runs nothing in it here: bfloat16 needs oneDNN "
-                         "and a CPU with AVX512-BF16 or AMX; take float32".format(precision))
+def _cpu_has_bfloat16():
+    try:
+        with open(CPU_FILE) as stream:
+            return bool(_CPU_FLAG.search(stream.read()))
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ from PIL import Image
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets import precision
 from slim_retrieval.nets.extraction import SQUARE, FeatureNetwork, stored_model
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.nets.stored_weights import choose
@@ -269,13 +270,22 @@ def test_several_devices_give_what_one_gives(trained, options):
 @pytest.mark.parametrize("changes, expected", [
     ({"devices": ["/gpu:7"]}, "extraction.devices has /gpu:7, which this machine does not have; it has /job"),
     ({"devices": ["cpu"]}, "extraction.devices: 'cpu' is not a device such as"),
-    ({"precision": "float16", "devices": ["/cpu:0"]}, "extraction.precision is float16, but /cpu:0 is to be used"),
-    ({"precision": "bfloat16", "devices": ["/gpu:0"]}, "extraction.precision is bfloat16, but /gpu:0 is to be used"),
+    ({"precision": "float16", "devices": ["/cpu:0"]}, "extraction.precision is float16, but TensorFlow has it "),
+    ({"precision": "bfloat16", "devices": ["/gpu:0"]}, "extraction.precision is bfloat16, but it is for CPUs here and"),
 ])
 def test_devices_and_precisions_that_are_not_to_be_had(trained, options, changes, expected):
     with pytest.raises(InputError) as error:
         FeatureNetwork(trained[0], options(**SMALL), running=dict(SQUARE, **changes))
     assert one_line(error).startswith(expected)
+
+
+def test_a_cpu_without_bfloat16_is_told(trained, options, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags : fpu avx2 avx512f avx512bw\n")
+    monkeypatch.setattr(precision, "CPU_FILE", str(tmp_path / "cpuinfo"))
+    with pytest.raises(InputError) as error:
+        FeatureNetwork(trained[0], options(**SMALL), running=dict(SQUARE, precision="bfloat16"))
+    expected = "TensorFlow 1." if tf.__version__.startswith("1.") else "this CPU has neither AVX512-BF16 nor AMX"
+    assert one_line(error).startswith("extraction.precision is bfloat16, but " + expected)
 
 
 def test_bfloat16_is_close_to_float32_or_refused(trained, options):
