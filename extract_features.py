@@ -219,10 +219,7 @@ def _read_tables(options):
 
 
 def _views(options):
-    views = {key: options["extraction"][key] for key in ("scales", "flip", "aggregate")}
-    if not views["scales"]:
-        raise InputError("extraction.scales is empty; give at least one, such as [1]")
-    return views
+    return {key: options["extraction"][key] for key in ("scales", "flip", "aggregate")}
 
 
 def _resize(extraction):

@@ -45,6 +45,17 @@ def remove(path):
         os.remove(path)
 
 
+def make_folder(output):
+    """Make the folder; InputError where that cannot be, or where nothing may be written to it."""
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
+            from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
+
+
 def cache_folder(name):
     """Return a folder of the cache: ~/.cache/slim_retrieval/<name>; SLIM_RETRIEVAL_CACHE replaces its first part."""
     root = os.environ.get("SLIM_RETRIEVAL_CACHE") or os.path.join("~", ".cache", "slim_retrieval")

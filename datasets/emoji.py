@@ -22,11 +22,11 @@ import re
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import cache_folder, replacing, write_json, write_text
+from slim_retrieval.common.files import cache_folder, make_folder, replacing, write_json, write_text
 from slim_retrieval.common.progress import progress
 from slim_retrieval.datasets.archives import obtain_npm, read_tar
 from slim_retrieval.datasets.images import decode, encode_png
-from slim_retrieval.datasets.prepared_files import list_text, make_folder
+from slim_retrieval.datasets.prepared_files import list_text
 from slim_retrieval.datasets.table import ImageTable
 
 VERSION, VENDORS = "15.1.2", ("google", "twitter")

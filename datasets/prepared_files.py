@@ -15,7 +15,7 @@ import io
 import os
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.files import read_json, remove, write_text
+from slim_retrieval.common.files import make_folder, read_json, remove, write_text
 from slim_retrieval.datasets.splits import SPLITS
 from slim_retrieval.datasets.tfrecord import write_tfrecord
 
@@ -45,17 +45,6 @@ def make_output(output, path):
         if there:
             raise InputError("{} is there and was not written by this command; give another --output".format(
                 os.path.join(output, there[0])))
-
-
-def make_folder(output):
-    """Make the folder; InputError where that cannot be, or where nothing may be written to it."""
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
-            from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
 
 
 def write_lists(output, tables):

@@ -18,7 +18,7 @@ import numpy as np
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.common.files import naming, remove, write_json
+from slim_retrieval.common.files import make_folder, naming, remove, write_json
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.common.machine import have, versions
 from slim_retrieval.common.tensorflow import tf
@@ -44,7 +44,7 @@ def main(argv=None):
     """Read, freeze, and write each format."""
     flags, overrides = configuration.parse(_parser(), argv)
     formats = _formats(flags.format)
-    _make_folder(flags.output)
+    _make_folder_of(flags.output)
     start_logging()
     source = read_source(flags, overrides)
     pooling = source.options["model"]["pooling"]
@@ -77,6 +77,8 @@ def _parser():
 def _formats(words):
     """Return the formats' names; refuse unknown ones, and those that lack a package before anything is read."""
     names = list(dict.fromkeys(name for word in words for name in word.split(",") if name))
+    if not names:
+        raise InputError("--format names none of {}".format(", ".join(FORMATS)))
     for name in names:
         missing = [module for module in lookup(FORMATS, name, "--format").needs if not have(module)]
         if missing:
@@ -85,16 +87,13 @@ def _formats(words):
     return names
 
 
-def _make_folder(output):
+def _make_folder_of(output):
     """Make the folder that the files go into; refuse a name that is none before anything is read."""
     folder, base = os.path.split(output)
-    if not base or base in (".", ".."):
+    if base in ("", ".", ".."):
         raise InputError("--output {} is a folder; give the beginning of the files' names, such as {}".format(
             output, os.path.join(folder, "network")))
-    try:
-        os.makedirs(folder or ".", exist_ok=True)
-    except OSError as error:
-        raise InputError("--output {}: the folder cannot be made ({})".format(output, error.strerror)) from error
+    make_folder(folder or ".")
 
 
 def read_source(flags, overrides):

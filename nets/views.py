@@ -1,13 +1,16 @@
 """Looking at an image several times, at several scales and mirrored, for one feature."""
 import numpy as np
 
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 
 ONE_VIEW = {"scales": [1.0], "flip": False, "aggregate": "mean"}
 
 
 def sides(image_size, views):
-    """Return the side in pixels of each scale."""
+    """Return the side in pixels of each scale; InputError where there is none."""
+    if not views["scales"]:
+        raise InputError("extraction.scales is empty; give at least one, such as [1]")
     return [max(1, int(round(scale * image_size))) for scale in views["scales"]]
 
 

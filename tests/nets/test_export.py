@@ -126,6 +126,8 @@ def test_mistakes(run, tmp_path, capsys, monkeypatch):
     output = ["--output", tmp_path / "net"]
     assert "unknown --format 'onx' (did you mean onnx?); known: frozen, onnx, saved_model, tflite" in refused(
         capsys, "--run", run[0], "--format", "onx", *output)
+    assert "--format names none of saved_model, frozen" in refused(
+        capsys, "--run", run[0], "--format", ",", *output)
     assert "is a folder; give the beginning of the files' names" in refused(
         capsys, "--run", run[0], "--format", "frozen", "--output", str(tmp_path) + os.sep)
     assert "no whitening ww (did you mean w?)" in refused(
