@@ -132,7 +132,7 @@ def bare(options, flags):
         towers = build_towers(images, {"label": labels}, devices, options["model"], options["losses"],
                               {"label": CLASSES}, options["training"]["loss_scope"])
         with tf.device(VARIABLE_DEVICE):
-            train_op = build_update(towers.gradients, towers.update_ops, options["training"])[0]
+            train_op = build_update(towers.gradients, towers.update_ops, options["training"]).train
         with open_session(devices) as session:
             session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
             for _ in range(flags.warmup):

@@ -134,7 +134,7 @@ def test_a_gradient_that_is_no_number_is_not_saved(photos, capfd, monkeypatch):
 
 def test_what_tensorboard_shows(photos):
     config = multi_task("fixed")
-    config["training"].update(pictures_every_steps=4, num_clones=2)
+    config["training"].update(pictures_every_steps=4, num_clones=2, accumulate=2)
     (photos / "tasks.yaml").write_text(yaml.safe_dump(config))
     train_multi_gpu.main(["--config", "tasks.yaml"])
     curves = events("tasks")
@@ -143,7 +143,7 @@ def test_what_tensorboard_shows(photos):
                 "batch/with_positive", "batch/with_negative"):
         assert len(curves[tag]) == 6 and np.isfinite(curves[tag]).all(), tag
     assert curves["batch/with_positive"] == curves["batch/with_negative"] == [1.0] * 6
-    np.testing.assert_allclose(curves["images_per_second"], 8 * np.array(curves["steps_per_second"]), rtol=1e-5)
+    np.testing.assert_allclose(curves["images_per_second"], 2 * 8 * np.array(curves["steps_per_second"]), rtol=1e-5)
     assert len(curves["hardest_triplets"]) == 2  # at step 4 and at the end
     train_multi_gpu.main(["--config", "tasks.yaml", "--training.steps", "7"])
     starts = [event.step for path in glob.glob("runs/tasks/logs/events*") for event in tf.train.summary_iterator(path)
