@@ -6,7 +6,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.samplers import images_per_step
-from slim_retrieval.training import optimizers, schedules
+from slim_retrieval.training import optimizers, schedule_options, schedules
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ def check(training):
       InputError: an unknown optimizer or schedule, or options that contradict each other.
     """
     optimizers.check_optimizer(training)
-    schedules.check_schedule(training["schedule"])
+    schedule_options.check_schedule(training["schedule"])
+    schedule_options.warn_of_unused(training["schedule"])
     if training["schedule"]["cycle_momentum"]:
         optimizers.momentum_option(training["optimizer"])
 

@@ -3,12 +3,10 @@
 Each is the function of tf.train that bears its name, but for one_cycle; defaults and meanings are those of
 schema.ScheduleConfig. All are pure functions of (seed, step), so a resumed run goes on with the same rates.
 """
-import dataclasses
 import math
 
-from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.common.schema import ScheduleConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.training.schedule_options import check_schedule
 
 
 def learning_rate(options, global_step, seed=0):
@@ -41,37 +39,6 @@ def momentum(options, global_step, highest):
     with tf.name_scope("momentum"):
         step = tf.maximum(tf.convert_to_tensor(global_step) - complete["warmup_steps"], 0)
         return _rise_and_fall(complete, step, highest, complete["cycle_momentum"], highest)
-
-
-def check_schedule(options):
-    """Return `options` with defaults filled in, checked without building any graph.
-
-    Raises:
-      InputError: unknown schedule or option, piecewise values that do not fit the boundaries, a warm-up that does not
-        train, or a momentum to cycle without a cycle.
-    """
-    complete = dataclasses.asdict(ScheduleConfig())
-    for key in options:
-        lookup(complete, key, "schedule option")
-    complete.update(options)
-    lookup(SCHEDULES, complete["name"], "schedule")
-    if complete["name"] == "piecewise":
-        _check_piecewise(complete["boundaries"], complete["values"])
-    if complete["warmup_steps"] and complete["warmup"] == "constant" and not complete["warmup_start"]:
-        raise InputError("a constant warm-up of {} steps needs its rate: training.schedule.warmup_start is 0".format(
-            complete["warmup_steps"]))
-    if complete["cycle_momentum"] and complete["name"] != "one_cycle":
-        raise InputError("training.schedule.cycle_momentum is {} but the schedule is {}; it goes with one_cycle".format(
-            complete["cycle_momentum"], complete["name"]))
-    return complete
-
-
-def _check_piecewise(boundaries, values):
-    if len(values) != len(boundaries) + 1:
-        raise InputError("piecewise schedule: {} boundaries need {} values, got {}; give one value more than "
-                         "boundaries".format(len(boundaries), len(boundaries) + 1, len(values)))
-    if any(after <= before for before, after in zip(boundaries, boundaries[1:])):
-        raise InputError("piecewise schedule: boundaries must ascend, got {}".format(list(boundaries)))
 
 
 def _warm_up(o, step, rate):

@@ -8,7 +8,7 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import ModelConfig, ScheduleConfig, TrainingConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training import schedules
+from slim_retrieval.training import schedule_options, schedules
 from slim_retrieval.training.devices import open_session
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
@@ -191,6 +191,31 @@ def test_one_cycle_takes_momentum_the_other_way():
         found = [session.run(momentum, {step: s}) for s in (0, 10, 25, 40, 75, 110, 500)]
         assert schedules.momentum(dict(options, cycle_momentum=0.0), step, 0.95) is None
     np.testing.assert_allclose(found, [0.95, 0.95, 0.9, 0.85, 0.9, 0.95, 0.95], rtol=1e-6)
+
+
+def test_what_a_schedule_uses_is_what_it_reads():
+    class Reading(dict):
+        read = set()
+
+        def __getitem__(self, key):
+            self.read.add(key)
+            return dict.__getitem__(self, key)
+
+    assert set(schedule_options.USES) == set(schedules.SCHEDULES)
+    for name, build in schedules.SCHEDULES.items():
+        options = Reading(schedules.check_schedule({"name": name, "boundaries": [1], "values": [2.0, 1.0]}), seed=0)
+        options.read = set()
+        with tf.Graph().as_default():
+            build(options, tf.constant(0, tf.int64))
+        # The momentum is read apart from the rate.
+        assert options.read - {"learning_rate", "seed"} == set(schedule_options.USES[name]) - {"cycle_momentum"}, name
+
+
+def test_options_that_a_schedule_does_not_use_are_said(caplog):
+    options = schedules.check_schedule({"name": "cosine", "end_learning_rate": 0.1, "alpha": 0.2})
+    schedule_options.warn_of_unused(options)
+    assert caplog.messages == ["training.schedule.end_learning_rate = 0.1 has no effect: cosine does not use it (it "
+                               "has decay_steps, alpha)"]
 
 
 def test_piecewise_without_boundaries_is_constant():
