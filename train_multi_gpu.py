@@ -40,8 +40,10 @@ def main(argv=None):
     from slim_retrieval.losses.specs import check_specs
     from slim_retrieval.nets.convert import check_layout
     from slim_retrieval.nets.factory import get_network
+    from slim_retrieval.training.pretrained import reader_prefix
     check_specs(options["losses"])
-    check_layout(options["model"]["checkpoint_path"], options["model"])
+    if options["model"]["checkpoint_path"]:
+        check_layout(reader_prefix(options["model"]["checkpoint_path"]), options["model"])
     config.model.image_size = config.model.image_size or get_network(config.model.network).image_size
     options = configuration.to_plain(config)
     check_disjoint(options["data"])

@@ -118,14 +118,21 @@ def save_checkpoint(values, prefix):
 
 
 def check_layout(checkpoint, options):
-    """Refuse a converted checkpoint whose layout is not `options`': it would run, and give worse features."""
-    path = checkpoint + ".json"
-    if checkpoint and os.path.isfile(path):
-        converted = read_json(path)
-        for key in ("layout", "network", "depth_multiplier"):
-            if key in converted and converted[key] != options[key]:
-                raise InputError("model.{} is {!r}, but {} was converted for {!r}; set it to that".format(
-                    key, options[key], checkpoint, converted[key]))
+    """Refuse a checkpoint (a prefix) whose layout is not `options`': it would run, and give worse features.
+
+    What it was made for is in PREFIX.json, where it was converted, or in model.json beside it, where it was trained.
+    """
+    stored = os.path.join(os.path.dirname(checkpoint), "model.json")
+    if os.path.isfile(checkpoint + ".json"):
+        made = read_json(checkpoint + ".json")
+    elif os.path.isfile(stored):
+        made = read_json(stored).get("model", {})
+    else:
+        return
+    for key in ("layout", "network", "depth_multiplier"):
+        if key in made and made[key] != options[key]:
+            raise InputError("model.{} is {!r}, but {} was made for {!r}; set it to that".format(
+                key, options[key], checkpoint, made[key]))
 
 
 def _print_report(arrays, expected, values, used):

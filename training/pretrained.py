@@ -7,10 +7,10 @@ it, as that of an earlier run may, and else stays as it was initialised.
 import glob
 import logging
 import os
-import re
 
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.nets.sources import checkpoint_prefix
 from slim_retrieval.nets.stored_weights import choose, stored_names
 from slim_retrieval.training.checkpoints import latest
 from slim_retrieval.training.towers import in_scope
@@ -76,16 +76,11 @@ def describe(report):
 
 
 def reader_prefix(path):
-    """Return the checkpoint prefix for a prefix, an .index file, a folder of checkpoints or a run's folder."""
+    """Return the checkpoint prefix for a prefix, one of its files, a folder with a checkpoint or a run's folder."""
     path = os.path.expanduser(path)
     if os.path.isdir(os.path.join(path, "checkpoints")):
         path = os.path.join(path, "checkpoints")
-    if os.path.isdir(path):
-        found = latest(path) or tf.train.latest_checkpoint(path)
-        if found is None:
-            raise InputError("no checkpoint in {}".format(path))
-        return found
-    return re.sub(r"\.(index|data-\d+-of-\d+)$", "", path)
+    return os.path.isdir(path) and latest(path) or checkpoint_prefix(path)
 
 
 def _open(path):
@@ -95,7 +90,8 @@ def _open(path):
     try:
         return tf.train.NewCheckpointReader(prefix)
     except Exception as error:  # TensorFlow raises RuntimeError, ValueError or its own, by version.
-        raise InputError("{} cannot be read as a checkpoint: {}".format(path, str(error).split("\n")[0])) from error
+        raise InputError("{} cannot be read as a checkpoint: {}; weights of other kinds are converted first: python -m "
+                         "slim_retrieval.nets.convert".format(path, str(error).split("\n")[0])) from error
 
 
 def _check_missing(path, missing, wanted, restored, shapes, ignore_missing_vars):

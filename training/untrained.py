@@ -29,7 +29,7 @@ def write_untrained(run, model):
     if newest and checkpoints.step_of(newest):
         raise InputError("{} was trained, its newest checkpoint is {}; give another --run.name, or leave out "
                          "model.checkpoint_path to take features of it".format(run, os.path.basename(newest)))
-    check_layout(path, model)
+    check_layout(pretrained.reader_prefix(path), model)
     side = model["image_size"]
     with tf.Graph().as_default(), tf.Session() as session:
         build_model(tf.placeholder(tf.float32, [None, side, side, 3]), model)

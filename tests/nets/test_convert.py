@@ -133,6 +133,14 @@ def test_another_layout_than_the_converted_one_is_refused(tmp_path, options):
     assert str(error.value).startswith("model.layout is 'slim', but ")
 
 
+def test_another_layout_than_the_trained_one_is_refused(tmp_path, options):
+    prefix = save_checkpoint({"w": np.zeros(2, np.float32)}, str(tmp_path / "model.ckpt-3"))
+    (tmp_path / "model.json").write_text(json.dumps({"model": options(layout="torchvision")}))
+    check_layout(prefix, options(layout="torchvision", embedding_size=7))
+    with pytest.raises(InputError, match="model.layout is 'keras', but .*model.ckpt-3 was made for 'torchvision'"):
+        check_layout(prefix, options(layout="keras"))
+
+
 def random_arrays(shapes):
     """Return {name: array} that keep the signal alive over 50 layers; no batch norm statistic at its default."""
     random, values = np.random.RandomState(0), {}

@@ -82,9 +82,14 @@ def test_the_path_may_be_prefix_index_or_folder(path, tmp_path):
     for name in (path, path + ".index", str(tmp_path)):
         assert pretrained.reader_prefix(name) == path
         restore(name, {"net/w": [2]})
+    # A public archive, unpacked: no step in the name and no record of the newest.
+    (tmp_path / "public").mkdir()
+    public = save_checkpoint({"net/w": np.float32([1, 2])}, str(tmp_path / "public" / "mobilenet_v2_1.4_224.ckpt"))
+    for name in (str(tmp_path / "public"), public, public + ".meta", public + ".data-00000-of-00001"):
+        assert pretrained.reader_prefix(name) == public
     with pytest.raises(InputError, match="no checkpoint .*nowhere"):
         restore(str(tmp_path / "nowhere"), {"net/w": [2]})
     (tmp_path / "junk.index").write_text("junk")
-    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+    with pytest.raises(InputError, match="cannot be read as a checkpoint.*nets.convert"):
         restore(str(tmp_path / "junk"), {"net/w": [2]})
     assert checkpoints.latest(str(tmp_path)) == path
