@@ -39,17 +39,23 @@ def build_update(gradients, update_ops, training, seed=0):
     with tf.control_dependencies(update_ops + [g for g, _ in gradients]):
         train = optimizer.apply_gradients(gradients, global_step=global_step)
     with tf.control_dependencies([train]):
-        after = [accumulation.clear()] if accumulation else []
-        averages = tf.train.ExponentialMovingAverage(training["ema_decay"],
-                                                     global_step if training["ema_debias"] else None)
-        if training["ema_decay"]:
-            after.append(averages.apply(variables))
-    start = optimizer.start_ops(variables)
-    if training["ema_decay"]:
-        # They would start from the initialiser's values, not from pretrained ones.
-        start = start + [averages.average(v).assign(v).op for v in variables]
+        clear = [accumulation.clear()] if accumulation else []
+    follow, begin = _moving_averages(variables, training, train, global_step)
     _say(variables, update_ops, training)
-    return Update(tf.group(train, *after), accumulation and accumulation.add, tf.group(*start), watched)
+    return Update(tf.group(train, *clear + follow), accumulation and accumulation.add,
+                  tf.group(*optimizer.start_ops(variables) + begin), watched)
+
+
+def _moving_averages(variables, training, train, global_step):
+    """Return [op that moves the averages of the weights after `train`] and the ops that let them begin at the weights:
+    they would begin at the initialiser's values, not at pretrained ones. Two empty lists without ema_decay."""
+    if not training["ema_decay"]:
+        return [], []
+    averages = tf.train.ExponentialMovingAverage(training["ema_decay"],
+                                                 global_step if training["ema_debias"] else None)
+    with tf.control_dependencies([train]):
+        follow = averages.apply(variables)
+    return [follow], [averages.average(v).assign(v).op for v in variables]
 
 
 def clip(gradients, training):
