@@ -96,7 +96,7 @@ def test_a_variable_that_one_tower_alone_uses_has_half_its_gradient():
     with tf.Graph().as_default(), tf.Session() as session:
         a, b, c = (tf.get_variable(name, [], initializer=tf.constant_initializer(2.0)) for name in "abc")
         session.run(tf.global_variables_initializer())
-        gradients = towers.gradients_of((2 * a + 4 * (a + b * b)) / 2, [a, b, c])
+        gradients = towers.gradients_of((2 * a + 4 * (a + b * b)) / 2, [c, a, b])  # c first: nothing may move up
         assert [(v.op.name, session.run(g)) for g, v in gradients] == [("a", 3.0), ("b", 8.0)]
 
 
