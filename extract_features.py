@@ -89,7 +89,8 @@ def _extract_run(run, options, tables, into):
                         weights=options["extraction"]["weights"]) as network:
         log.info("%s: %d variables restored (%s), all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, options["extraction"]["weights"], ", ".join(str(width) for width in network.widths),
-                 ", ".join(output.described["end_point"] for output in outputs), ", ".join(network.devices))
+                 ", ".join(output.described["end_point"] for output in outputs),
+                 ", ".join(sorted(set(network.devices))))
         for split, table in tables.items():
             _extract(network, table, split, into, outputs, options)
     return folders

@@ -14,7 +14,7 @@ from slim_retrieval.datasets.buckets import by_size, keeping_aspect, square
 from slim_retrieval.nets.end_points import describe, find_tensor
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.frozen import freeze
-from slim_retrieval.nets.inference import Inference
+from slim_retrieval.nets.inference import Inference, resolve
 from slim_retrieval.nets.model import build_model, pool
 from slim_retrieval.nets.stored_weights import stored_names
 from slim_retrieval.nets.views import ONE_VIEW, aggregate, largest_side, view_images
@@ -57,8 +57,8 @@ class FeatureNetwork:
           InputError: unknown or unusable end point, no checkpoint, or one that does not fit the network; a device or
             precision that is not to be had.
         """
-        _check_widths(views, running["resize"], (options["pooling"], pooling))
         self.side = largest_side(options["image_size"], views)
+        _check(views, running, self.side, (options["pooling"], pooling))
         self.size_of, side = square(self.side), self.side
         if running["resize"] == "aspect":
             smallest = get_network(options["network"]).minimum_size * max(views["scales"]) / min(views["scales"])
@@ -145,8 +145,13 @@ class FeatureNetwork:
         self._inference.close()
 
 
-def _check_widths(views, resize, poolings):
-    """Refuse the flattened map where its size is not always the same."""
+def _check(views, running, side, poolings):
+    """Refuse what cannot be before anything is built."""
+    resolve(running["devices"], running["precision"])
+    resize = running["resize"]
+    if resize == "aspect" and running["multiple"] >= side:
+        raise InputError("extraction.multiple is {}, but images have {} pixels along their longer side: all would "
+                         "become square; take a smaller one".format(running["multiple"], side))
     if "none" in poolings and (len(set(views["scales"])) > 1 or resize == "aspect"):
         raise InputError("model.pooling is none, whose width depends on the scale and the shape, but extraction.scales "
                          "is {} and extraction.resize {}; take one scale of square, or another pooling".format(

@@ -27,11 +27,11 @@ class Inference:
         Raises:
           InputError: a device or a precision that is not to be had here.
         """
-        devices = list(devices) or _all_devices()
-        config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": 1 + max(
-            [_number(d) for d in devices if precisions.kind(d) == "CPU"] or [0])})
+        devices = resolve(devices, precision)
+        numbers = [number for kind, number in map(precisions.parse_device, devices) if kind == "CPU"]
+        config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": 1 + max(numbers or [0])})
         config.gpu_options.allow_growth = True
-        frozen = precisions.prepare(frozen, config, precision, devices)
+        frozen = precisions.prepare(frozen, config, precision)
         with tf.Graph().as_default():
             feeds, outputs = zip(*[_tower(frozen, side, device, number) for number, device in enumerate(devices)])
             self._session = tf.Session(config=config)
@@ -62,6 +62,14 @@ class Inference:
         self._session.close()
 
 
+def resolve(devices, precision):
+    """Return `devices`, or where there are none all GPUs, or the CPU; refuse those that cannot run in `precision`."""
+    gpus = 0 if devices else len(tf.config.experimental.list_physical_devices("GPU"))
+    found = list(devices) or ["/gpu:{}".format(number) for number in range(gpus)] or ["/cpu:0"]
+    precisions.check(precision, found)
+    return found
+
+
 def _tower(frozen, side, device, number):
     """Return ((uint8 placeholder, the same as float32), outputs) of a copy of the network on `device`."""
     with tf.device(device), tf.name_scope("tower_{}".format(number)) as scope:
@@ -70,26 +78,14 @@ def _tower(frozen, side, device, number):
         return (images, floats), connect(frozen, floats, name=scope.rstrip("/"))
 
 
-def _all_devices():
-    gpus = len(tf.config.experimental.list_physical_devices("GPU"))
-    return ["/gpu:{}".format(number) for number in range(gpus)] or ["/cpu:0"]
-
-
 def _present(session, devices):
     """Return the full names; soft placement alone would move what is not there in silence."""
     present = [d.name for d in session.list_devices() if "XLA" not in d.name]
     found = []
     for device in devices:
-        wanted = "device:{}:{}".format(precisions.kind(device), _number(device))
+        wanted = "device:{}:{}".format(*precisions.parse_device(device))
         found += [name for name in present if name.endswith(wanted)][:1]
         if not found or not found[-1].endswith(wanted):
             raise InputError("extraction.devices has {}, which this machine does not have; it has {}".format(
                 device, ", ".join(present)))
     return found
-
-
-def _number(device):
-    text = device.rsplit(":", 1)[-1]
-    if not text.isdigit():
-        raise InputError("extraction.devices: {!r} is not a device such as /gpu:0 or /cpu:1".format(device))
-    return int(text)

@@ -270,6 +270,8 @@ def test_several_devices_give_what_one_gives(trained, options):
 @pytest.mark.parametrize("changes, expected", [
     ({"devices": ["/gpu:7"]}, "extraction.devices has /gpu:7, which this machine does not have; it has /job"),
     ({"devices": ["cpu"]}, "extraction.devices: 'cpu' is not a device such as"),
+    ({"devices": ["gpu0"]}, "extraction.devices: 'gpu0' is not a device such as"),
+    ({"resize": "aspect", "multiple": 12}, "extraction.multiple is 12, but images have 12 pixels"),
     ({"precision": "float16", "devices": ["/cpu:0"]}, "extraction.precision is float16, but TensorFlow has it "),
     ({"precision": "bfloat16", "devices": ["/gpu:0"]}, "extraction.precision is bfloat16, but it is for CPUs here and"),
 ])
