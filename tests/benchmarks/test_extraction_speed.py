@@ -14,8 +14,8 @@ def test_the_least_cosine():
 def test_the_command_compares_extraction_with_its_ceiling(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(extraction_speed, "SIDE", 16)
     monkeypatch.setattr(extraction_speed, "ELSEWHERE", [])
-    extraction_speed.main(["--networks", "small_cnn", "--images", "5", "--batch", "2", "--repeats", "1", "--photo", "40",
-                           "60", "--output", str(tmp_path / "out.csv")])
+    extraction_speed.main(["--networks", "small_cnn", "--images", "5", "--batch", "2", "--repeats", "1", "--photo",
+                          "40", "60", "--output", str(tmp_path / "out.csv")])
     with open(str(tmp_path / "out.csv")) as stream:
         rows = {row["contestant"]: row for row in csv.DictReader(stream)}
     assert list(rows)[:5] == ["ceiling", "ours", "ours draft", "decode", "decode draft"]
