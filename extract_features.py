@@ -58,7 +58,13 @@ def main(argv=None):
     options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
     tables = _read_tables(options)
     if options["extraction"]["models"]:
-        _extract_together(run, options, tables)
+        try:
+            _extract_together(run, options, tables)
+        finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(run)  # goes only when it is empty: nothing came of it
+        runs.save_config(run, config)
+        runs.point_latest(run)
     else:
         _extract_run(run, options, tables, run)
 
@@ -99,6 +105,9 @@ def _extract_run(run, options, tables, into):
 def _extract_together(run, options, tables):
     """Extract with each of extraction.models, and write their features side by side as those of `run`."""
     from slim_retrieval.common.feature_concat import concatenate
+    if os.path.isdir(os.path.join(run, "checkpoints")):
+        raise InputError("{} is the run of one model, and keeps its features; name the models with --run A --run B, or "
+                         "give another --run.name".format(run))
     extraction, parts = options["extraction"], []
     for number, member in enumerate(extraction["models"], start=1):
         path = runs.find(member["run"], options["run"]["directory"])
@@ -133,12 +142,7 @@ def _trained(flags, overrides):
         if of_one:
             return run, config
     _check_members(config, overrides)
-    run = runs.create(config, flags.config or "")
-    if os.path.isdir(os.path.join(run, "checkpoints")):
-        raise InputError("{} is the run of one model; give another --run.name".format(run))
-    runs.save_config(run, config)
-    runs.point_latest(run)
-    return run, config
+    return runs.create(config, flags.config or ""), config
 
 
 def _members(flags, directory):
@@ -161,7 +165,8 @@ def _check_members(config, overrides):
                          "point or a whitening is one model's: extraction.models: [{{run: A, whitening: W}}]".format(
                              wrong[0]))
     for member in config.extraction.models:
-        runs.find(member.run, config.run.directory)
+        if not os.path.isdir(os.path.join(runs.find(member.run, config.run.directory), "checkpoints")):
+            raise InputError("run {} has no network of its own; name runs that have".format(member.run))
     _read_tables(configuration.to_plain(config))
 
 

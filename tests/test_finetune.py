@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -184,14 +185,19 @@ def test_two_models_on_other_images_than_the_runs_own(two_runs):
     (["--run", "A", "--run", "B", "--weights", "1"], "2 runs but 1 weights"),
     (["--run", "A", "--weights", "1"], "1 runs but 1 weights; give one for each of several runs"),
     (["--run", "A", "--run", "C"], "no run C"),
+    (["--run", "A", "--run", "empty"], "run empty has no network of its own"),
+    (["--run", "A", "--run", "B", "--extraction.end_point", "stage_9"], "unknown end point stage_9"),
     (["--run", "A", "--run", "B", "--run.name", "A"], "runs/A is the run of one model"),
+    (["--run", "A", "--extraction.models", "[{run: A}, {run: B}]"], "runs/A is the run of one model"),
     (["--run", "A", "--run", "B", "--weights", "1", "-1"], "weight.*-1.0 is out of range"),
     (["--run", "A", "--run", "B", "--model.pooling", "max"], "model.pooling cannot be set for several models"),
     (["--run", "A", "--run", "B", "--extraction.whitening", "pca"], "extraction.whitening cannot be set"),
     (["--config", "small.yaml", "--extraction.models", "[{run: A}, {runn: B}]"], "runn")])
 def test_mistakes_with_several_models_are_one_line(two_runs, capsys, arguments, message):
-    before = sorted(os.listdir("runs"))
+    os.makedirs("runs/empty", exist_ok=True)
+    shutil.copy("runs/A/config.yaml", "runs/empty")
+    before, newest = sorted(os.listdir("runs")), os.path.realpath("runs/latest")
     with pytest.raises(SystemExit) as stop:
         extract_features.main(arguments)
     assert stop.value.code == 2 and re.search(message, capsys.readouterr().err)
-    assert sorted(os.listdir("runs")) == before
+    assert (sorted(os.listdir("runs")), os.path.realpath("runs/latest")) == (before, newest)
