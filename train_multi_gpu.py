@@ -40,6 +40,7 @@ def main(argv=None):
     from slim_retrieval.losses.specs import check_specs
     from slim_retrieval.nets.convert import check_layout
     from slim_retrieval.nets.factory import get_network
+    from slim_retrieval.training.cluster import read_cluster
     from slim_retrieval.training.pretrained import reader_prefix
     check_specs(options["losses"])
     if options["model"]["checkpoint_path"]:
@@ -52,6 +53,11 @@ def main(argv=None):
     _plan(config, len(table))
     options = configuration.to_plain(config)
     loader, classes, tags = _loader(table, options)
+    cluster = read_cluster(options["cluster"], os.environ.get("TF_CONFIG", ""))
+    if cluster and cluster.job == "worker":
+        from slim_retrieval.training.worker import serve
+        serve(cluster, loader, options)
+        return
 
     run = runs.create(config, flags.config)
     options = configuration.to_plain(config)
@@ -69,7 +75,7 @@ def main(argv=None):
     try:
         _refuse_other_settings(run, options)
         train(run, options, loader, {c: len(names) for c, names in classes.items()}, started, tags, knn.neighbors,
-              validation)
+              validation, cluster)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(run)  # goes only when it is empty: nothing came of it

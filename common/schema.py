@@ -214,6 +214,12 @@ class TrainingConfig:
     batch_norm: str = option("tower", "what batch norm normalises by: tower (each tower's slice of the batch), sync "
                                       "(the whole batch, whatever the towers), frozen (the stored averages)",
                              choices=["tower", "sync", "frozen"])
+    precision: str = option("float32", "what the backbone's layers compute in: float32, bfloat16 (TensorFlow 2), "
+                                       "float16 with a loss scale; variables, losses and batch norm's moments are "
+                                       "float32", choices=["float32", "bfloat16", "float16"])
+    loss_scale: float = option(32768.0, "float16: factor of the loss at first; halved after an overflow, whose step is "
+                                        "left out", minimum=1)
+    loss_scale_steps: int = option(2000, "float16: steps without overflow after which the factor doubles", minimum=1)
     optimizer: str = option("momentum", "sgd, momentum, adam, rmsprop, adagrad, adadelta, ftrl")
     momentum: float = option(0.9, "momentum: share of the velocity that is kept", minimum=0, maximum=1)
     nesterov: bool = option(False, "momentum: Nesterov's, which looks one step ahead")
@@ -269,6 +275,16 @@ class MemberConfig:
     weight: float = option(1.0, "factor of its normalised feature", minimum=1e-6)
     end_point: str = option("", "what is taken of it; empty: extraction.end_point")
     whitening: str = option("", "whitening of its run to apply; empty: none")
+
+
+@dataclass
+class ClusterConfig:
+    chief: List[str] = option([], "host:port of the machine that holds the variables and writes the run; empty: one "
+                                  "machine does everything")
+    worker: List[str] = option([], "host:port of each machine that towers run on")
+    task: str = option("", "which of them this is: chief:0, worker:0, worker:1, ... (the environment variable "
+                           "TF_CONFIG goes before all of this)")
+    timeout: int = option(600, "seconds to wait for another machine, and for a step", minimum=1, maximum=2000000)
 
 
 @dataclass
@@ -352,6 +368,7 @@ class Config:
                                      metadata={"help": "losses that are summed, e.g. [{name: softmax}]"})
     weighting: WeightingConfig = section(WeightingConfig, "what the losses weigh in the sum")
     training: TrainingConfig = section(TrainingConfig, "optimisation")
+    cluster: ClusterConfig = section(ClusterConfig, "several machines")
     extraction: ExtractionConfig = section(ExtractionConfig, "feature extraction")
     retrieval: RetrievalConfig = section(RetrievalConfig, "search")
     graph: GraphConfig = section(GraphConfig, "k-nearest-neighbour graph")

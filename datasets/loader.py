@@ -1,6 +1,7 @@
 """`BatchLoader`: training batch number t as arrays, with unreadable images replaced, counted and named."""
 import copy
 import logging
+import os
 import threading
 
 import numpy as np
@@ -52,6 +53,12 @@ class BatchLoader:
         part = copy.copy(self)
         part._part = slice(start, stop)
         return part
+
+    def names(self, step):
+        """Return the file names and labels of batch `step`, in its order: machines compare them."""
+        rows = np.array(self.sampler.batch(step))[self._part]
+        return [os.path.basename(self.table.paths[row]) for row in rows], [
+            self.labels[name][rows].tolist() for name in self.columns]
 
     def load(self, step):
         """Return (uint8 images [B, S, S, 3], {column: int32 labels [B]}) of batch `step`.

@@ -3,6 +3,7 @@ from collections import namedtuple
 from functools import partial
 
 from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.inception import SCOPES, inception
 from slim_retrieval.nets.mobilenet_v2 import mobilenet_v2
 from slim_retrieval.nets.plain_nets import plain_net
@@ -60,11 +61,11 @@ def get_layout(options):
                   "model.layout of " + options["network"])
 
 
-def build_network(images, update_batch_norm, options):
+def build_network(images, update_batch_norm, options, dtype=tf.float32):
     """Preprocess `images` (float32 [B, S, S, 3], raw RGB 0..255) and build the backbone that `options` name.
 
     Returns:
-      feature map float32 [B, H, W, C]; end_points.
+      feature map [B, H, W, C] and end_points, of type `dtype`.
 
     Raises:
       InputError: unknown network or layout, a width that the network does not have, or images that are too small.
@@ -80,4 +81,4 @@ def build_network(images, update_batch_norm, options):
     elif options["depth_multiplier"] != 1.0:
         raise InputError("model.depth_multiplier is {}, but {} has one width; set it to 1".format(
             options["depth_multiplier"], options["network"]))
-    return network.build(PREPROCESSING[layout.preprocessing](images), update_batch_norm, **chosen)
+    return network.build(tf.cast(PREPROCESSING[layout.preprocessing](images), dtype), update_batch_norm, **chosen)

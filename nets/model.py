@@ -18,7 +18,7 @@ Model = namedtuple("Model", "embedding raw logits end_points")
 NORM_EPSILON = 1e-6
 
 
-def build_model(images, options, num_classes=None, is_training=False, frozen=frozenset()):
+def build_model(images, options, num_classes=None, is_training=False, frozen=frozenset(), dtype=tf.float32):
     """Build the network in the current graph and variable scope.
 
     Args:
@@ -27,6 +27,7 @@ def build_model(images, options, num_classes=None, is_training=False, frozen=fro
       num_classes: {label column: number of classes}, a logits layer for each; None: no logits.
       is_training: normalise by the batch and build batch norm's update ops; False: by the stored averages.
       frozen: names of variables that stay as they are: batch norm uses its stored averages where those are among them.
+      dtype: of the backbone's layers; what comes after it is float32.
 
     Returns:
       Model.
@@ -36,10 +37,10 @@ def build_model(images, options, num_classes=None, is_training=False, frozen=fro
         have; layers that do not fit.
     """
     with frozen_batch_norm(frozen):
-        net, end_points = build_network(images, is_training, options)
+        net, end_points = build_network(images, is_training, options, dtype)
         if options["end_point"]:
             net = find_tensor(end_points, options["end_point"])
-        net, added = add_layers(net, options, is_training)
+        net, added = add_layers(tf.cast(net, tf.float32), options, is_training)
     raw = pool(net, options["pooling"], options.get("gem_p", 3.0))
     if options["embedding_size"]:
         start = initializer(options.get("initializer", "xavier"), options.get("initializer_stddev", 0.01))

@@ -47,16 +47,26 @@ def open_session(devices):
     config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": cpus})
     config.gpu_options.allow_growth = True
     session = tf.Session(config=config)
+    check_devices(session, devices)
+    return session
+
+
+def check_devices(session, devices):
+    """Log where each tower runs.
+
+    Raises:
+      InputError: a tower's device does not exist (soft placement alone would move it in silence).
+    """
     present = [d.name for d in session.list_devices() if "XLA" not in d.name]
     for number, device in enumerate(devices):
+        task = ("/" + device.lstrip("/")).rsplit("/", 1)[0].replace("/task:", "/replica:0/task:") + "/"
         wanted = "device:{}:{}".format("GPU" if "gpu" in device.lower() else "CPU", _index(device))
-        actual = [name for name in present if name.endswith(wanted)]
+        actual = [name for name in present if name.startswith(task) and name.endswith(wanted)]
         if not actual:
             session.close()
             raise InputError("tower {} is to run on {}, which this machine does not have; it has {}".format(
                 number, device, ", ".join(present)))
         log.info("tower %d runs on %s", number, actual[0])
-    return session
 
 
 def tower_device(device):

@@ -18,10 +18,11 @@ from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.datasets.training_set import pipeline_options
 from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
-from slim_retrieval.training import checkpoints, freezing, pretrained
+from slim_retrieval.training import checkpoints, freezing, precision, pretrained
 from slim_retrieval.training.checkpoint_choice import check_whole
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
 from slim_retrieval.training.embed import inference_tower
+from slim_retrieval.training.machines import Chief
 from slim_retrieval.training.mining import Miner
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 COLLAPSED = 3  # exit status of a training that training.stop_on_collapse ended
 
 
-def train(run, options, loader, num_classes, started, tags=None, search=None, validation=None):
+def train(run, options, loader, num_classes, started, tags=None, search=None, validation=None, cluster=None):
     """Train until `training.steps`, resuming from the run's newest checkpoint; return the checkpoint's path.
 
     Args:
@@ -46,6 +47,7 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
       tags: {label column: [V, T]} of columns with several tags a cell (losses/label_columns.py).
       search: for sampler `hard`: nearest neighbours of features, as training/mining.py wants them.
       validation: validation.HeldOut, or None.
+      cluster: training.cluster.Cluster with the towers' machines, of which this is the chief; None: they are here.
 
     Raises:
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
@@ -59,13 +61,16 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
         return newest
     if newest:
         check_whole(newest)
-    devices = tower_devices(options["training"]["num_clones"], options["training"]["devices"])
+    chief = Chief(cluster, options) if cluster else None
+    devices = chief.devices if chief else tower_devices(
+        options["training"]["num_clones"], options["training"]["devices"])
     warn_of_split_groups(options, len(devices))
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), tf.device(chief.home if chief else ""):
         tf.set_random_seed(options["run"]["seed"])
         miner = Miner(loader, options["losses"][0]["label"], options, directory, search) if (
             options["training"]["sampler"] == "hard") else None
-        images, labels, restart = _input(options, loader, first_step, miner is not None)
+        images, labels, restart = chief.batches(loader, first_step) if chief else _input(
+            options, loader, first_step, miner is not None)
         fetches = _build(options, images, labels, (num_classes, tags), devices)
         if miner or validation is not None:
             # After the training graph, whose random operations are numbered in their order.
@@ -76,7 +81,7 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
             validation = Validation(tower, validation, os.path.join(run, "validation.csv"), first_step,
                                     options["data"]["workers"])
         saver = tf.train.Saver(tf.global_variables(), max_to_keep=None)
-        with open_session(devices) as session:
+        with chief.session() if chief else open_session(devices) as session:
             report = _start(session, saver, newest, options["model"])
             if not newest:
                 session.run(fetches["start"])  # now that the weights are there
@@ -105,18 +110,24 @@ def _input(options, loader, first_step, restartable):
 def _build(options, images, labels, columns, devices):
     """Build towers and train op; return {name: what to fetch}."""
     training, (num_classes, tags) = options["training"], columns
+    with tf.device(VARIABLE_DEVICE):
+        scale = precision.loss_scale(training)
     frozen = freezing.frozen_variables(options["model"], training["rate_multipliers"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
-                          frozen, training["batch_norm"])
+                          frozen, training["batch_norm"], training["precision"], scale and scale.scale)
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients])
     with tf.device(VARIABLE_DEVICE):
-        update = build_update(towers.gradients, towers.update_ops, training, options["run"]["seed"])
+        update = build_update(towers.gradients, towers.update_ops, training, options["run"]["seed"], scale)
     return {"train": update.train, "add": update.add, "start": update.start, "loss": towers.loss,
             "scalars": towers.scalars, "watched": update.watched,
-            "batch": {"images": images, "labels": labels[watched_label(options["losses"])],
+            "batch": {"images": _whole(images), "labels": _whole(labels[watched_label(options["losses"])]),
                       "embedding": towers.embedding}}
+
+
+def _whole(tensor):
+    return tf.concat(tensor, 0) if isinstance(tensor, list) else tensor
 
 
 def _start(session, saver, newest, model):

@@ -14,6 +14,7 @@ from slim_retrieval.losses.watch import embedding_statistics
 from slim_retrieval.nets.freezing import variables_behind
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
+from slim_retrieval.training.precision import float32_variables, layer_type
 from slim_retrieval.training.sync_batch_norm import synchronize
 
 # loss: scalar; scalars: {name: scalar}; gradients: [(gradient, variable)], averaged; update_ops: tower 0's batch norm
@@ -22,12 +23,13 @@ Towers = namedtuple("Towers", "loss scalars gradients update_ops embedding")
 
 
 def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
-                 weighting=FIXED, tags=None, frozen=frozenset(), batch_norm="tower"):
+                 weighting=FIXED, tags=None, frozen=frozenset(), batch_norm="tower",
+                 precision="float32", scale=None):
     """Build every tower, the loss and its averaged gradients in the current graph.
 
     Args:
-      images: float32 [B, S, S, 3], raw RGB; B must divide by the number of towers.
-      labels: {column: int32 [B]}; below 0: unknown, the image is left out of that column's losses.
+      images: float32 [B, S, S, 3], raw RGB; B must divide by the number of towers. Or a list of the towers' slices.
+      labels: {column: int32 [B] or list}; below 0: unknown, the image is left out of that column's losses.
       devices: a device string for each tower.
       model_options: dict of ModelConfig; losses: list of dicts of LossConfig.
       num_classes: {label column: classes}.
@@ -36,6 +38,7 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
       weighting: dict of WeightingConfig; tags: {label column: [V, T]} (losses/label_columns.py).
       frozen: names of variables that are left as they are, whatever `trainable_scopes` say.
       batch_norm: "tower" (by the moments of its slice), "sync" (of the whole batch) or "frozen" (by the stored ones).
+      precision: of the backbone's layers (training/precision.py); scale: as in `gradients_of`.
 
     Returns:
       Towers.
@@ -46,10 +49,13 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     image_slices = split_batch(images, len(devices))
     label_slices = [dict(zip(labels, parts)) for parts in zip(*(split_batch(v, len(devices)) for v in labels.values()))]
     models, scopes, heads = [], [], logits_heads(losses, num_classes, tags)
+    dtype = layer_type(precision)
+    getter = None if dtype == tf.float32 else float32_variables
     for number, device in enumerate(devices):
-        with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
+        with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None, custom_getter=getter), \
                 tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
-            models.append(build_model(image_slices[number], model_options, heads, batch_norm != "frozen", frozen))
+            models.append(build_model(image_slices[number], model_options, heads, batch_norm != "frozen", frozen,
+                                      dtype))
             scopes.append(scope)
     if batch_norm == "sync" and len(devices) > 1:
         synchronize(scopes, [tower_device(device) for device in devices])
@@ -58,10 +64,11 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     def build_loss(*tower):
         return _loss(losses, Columns(num_classes, tags or {}), weighting, *tower)
     if loss_scope == "global":
-        totals, loss, scalars, gradients = _global_loss(models, label_slices, build_loss, (trainable_scopes, frozen))
+        totals, loss, scalars = _global_loss(models, label_slices, build_loss)
     else:
-        totals, loss, scalars, gradients = _tower_losses(
-            models, label_slices, build_loss, (trainable_scopes, frozen), devices, scopes)
+        totals, loss, scalars = _tower_losses(models, label_slices, build_loss, devices, scopes)
+    with tf.device(VARIABLE_DEVICE):
+        gradients = gradients_of(loss, trainable_variables(trainable_scopes, frozen), scale)
     if not gradients:
         raise InputError("nothing is left to train: model.freeze_up_to and model.trainable_scopes leave out all that "
                          "the losses depend on; freeze less, or add a layer, such as model.embedding_size")
@@ -85,11 +92,22 @@ def updates_behind(loss, update_ops):
 
 
 def split_batch(tensor, parts):
-    """Return `parts` slices of equal length along the batch. The batch's size must be known and divide evenly."""
-    size = int(tensor.shape[0])
-    if size % parts:
-        raise InputError("a batch of {} does not divide among {} towers".format(size, parts))
+    """Return `parts` slices of equal length along the batch; a list of them stays as it is."""
+    if isinstance(tensor, list):
+        return tensor
+    share(int(tensor.shape[0]), parts)
     return tf.split(tensor, parts)
+
+
+def share(batch, towers):
+    """Return how many images of a batch each tower has.
+
+    Raises:
+      InputError: the batch does not divide evenly.
+    """
+    if batch % towers:
+        raise InputError("a batch of {} does not divide among {} towers".format(batch, towers))
+    return batch // towers
 
 
 def trainable_variables(scopes=(), frozen=frozenset()):
@@ -118,14 +136,17 @@ def in_scope(name, scope):
     return name == scope or name.startswith(scope + "/")
 
 
-def gradients_of(loss, variables):
+def gradients_of(loss, variables, scale=None):
     """Return [(gradient, variable)] of the variables that `loss` depends on.
+
+    `scale`, float32 [], multiplies the loss before the backward pass and divides the gradients after it.
 
     `loss` is the mean over the towers, so a tower that does not depend on a variable counts with a gradient of zero.
     Each tower's backward pass runs where its forward pass ran.
     """
-    gradients = tf.gradients(loss, variables, colocate_gradients_with_ops=True)
-    return [(tf.convert_to_tensor(g), v) for g, v in zip(gradients, variables) if g is not None]
+    gradients = tf.gradients(loss if scale is None else loss * scale, variables, colocate_gradients_with_ops=True)
+    found = [(tf.convert_to_tensor(g), v) for g, v in zip(gradients, variables) if g is not None]
+    return found if scale is None else [(g / scale, v) for g, v in found]
 
 
 def decayed_variables(variables):
@@ -143,7 +164,7 @@ def add_weight_decay(gradients, weight_decay):
     return [(g + weight_decay * v if v.op.name in decayed else g, v) for g, v in gradients]
 
 
-def _tower_losses(models, label_slices, build_loss, trained, devices, scopes):
+def _tower_losses(models, label_slices, build_loss, devices, scopes):
     totals, tower_scalars = [], []
     for number, (model, labels, device, scope) in enumerate(zip(models, label_slices, devices, scopes)):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None), \
@@ -155,7 +176,7 @@ def _tower_losses(models, label_slices, build_loss, trained, devices, scopes):
     with tf.device(VARIABLE_DEVICE):
         scalars = {name: tf.add_n([s[name] for s in tower_scalars]) / float(len(models)) for name in tower_scalars[0]}
         loss = tf.add_n([t.total for t in totals]) / float(len(models))
-        return totals, loss, scalars, gradients_of(loss, trainable_variables(*trained))
+        return totals, loss, scalars
 
 
 def _shares(labels, label_slices):
@@ -172,13 +193,13 @@ def _known(labels):
     return tf.cast(tf.math.count_nonzero(labels >= 0), tf.float32)
 
 
-def _global_loss(models, label_slices, build_loss, trained):
+def _global_loss(models, label_slices, build_loss):
     with tf.device(VARIABLE_DEVICE):
         embedding, raw = (tf.concat([getattr(m, name) for m in models], 0) for name in ("embedding", "raw"))
         logits = {c: tf.concat([m.logits[c] for m in models], 0) for c in models[0].logits}
         labels = {c: tf.concat([part[c] for part in label_slices], 0) for c in label_slices[0]}
         total, scalars = build_loss(Outputs(embedding, raw, logits, [m.raw for m in models]), labels, None)
-        return [total], total.total, scalars, gradients_of(total.total, trainable_variables(*trained))
+        return [total], total.total, scalars
 
 
 def _loss(losses, columns, weighting, outputs, labels, shares):

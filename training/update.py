@@ -6,6 +6,7 @@ from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import schedules
 from slim_retrieval.training.accumulation import accumulate
 from slim_retrieval.training.optimizers import momentum_option
+from slim_retrieval.training.precision import global_norm, guarded
 from slim_retrieval.training.rates import ScopedOptimizer
 from slim_retrieval.training.towers import add_weight_decay, decayed_variables
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 Update = namedtuple("Update", "train add start watched")
 
 
-def build_update(gradients, update_ops, training, seed=0):
+def build_update(gradients, update_ops, training, seed=0, scale=None):
     """Return the Update.
 
     Args:
@@ -25,19 +26,25 @@ def build_update(gradients, update_ops, training, seed=0):
       update_ops: what it changes besides the trainable variables: batch norm's averages, memories of losses.
       training: dict of TrainingConfig.
       seed: of a noisy schedule.
+      scale: precision.LossScale: a step whose gradients are not finite is left out, though it counts; None: never.
     """
     global_step, variables = tf.train.get_or_create_global_step(), [v for _, v in gradients]
     rate = schedules.learning_rate(training["schedule"], global_step, seed)
     optimizer, watched = _optimizer(training, rate, global_step)
     accumulation = accumulate(gradients, update_ops, training["accumulate"]) if training["accumulate"] > 1 else None
     gradients = accumulation.mean if accumulation else gradients
-    watched["gradient_norm"] = tf.global_norm([g for g, _ in gradients])
+    watched["gradient_norm"] = global_norm(gradients, scale)
+    if scale:
+        watched["loss_scale"] = tf.identity(scale.scale)
     gradients = clip(add_weight_decay(gradients, training["weight_decay"]), training)
+
+    def step():
+        return optimizer.apply_gradients(gradients, global_step=global_step)
     # Update ops: without them batch norm's averages would stay where they started. Gradients: an update changes a
     # variable in place, so all backward passes must have read it before the first one is applied (tf.gradients
     # alone does not gate; without this barrier the same seed gives other weights each time).
     with tf.control_dependencies(update_ops + [g for g, _ in gradients]):
-        train = optimizer.apply_gradients(gradients, global_step=global_step)
+        train = guarded(step, gradients, scale, global_step, training) if scale else step()
     with tf.control_dependencies([train]):
         clear = [accumulation.clear()] if accumulation else []
     follow, begin = _moving_averages(variables, training, train, global_step)
