@@ -18,7 +18,7 @@ import numpy as np
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.common.files import make_folder, naming, remove, write_json
+from slim_retrieval.common.files import make_folder, naming, read_json, remove, write_json
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.common.machine import have, versions
 from slim_retrieval.common.tensorflow import tf
@@ -26,9 +26,10 @@ from slim_retrieval.nets import whiten
 from slim_retrieval.nets.convert import check_layout
 from slim_retrieval.nets.export_formats import FORMATS
 from slim_retrieval.nets.export_graph import build, expected_features, sample_images
-from slim_retrieval.nets.extraction import SHAPES_WEIGHTS, FeatureNetwork, stored_model
+from slim_retrieval.nets.extraction import NO_CHECKPOINT, SHAPES_WEIGHTS, FeatureNetwork, stored_model
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.sources import checkpoint_prefix
+from slim_retrieval.nets.stored_weights import choose
 
 ALLOWED = 1e-4
 RESIZE = ("upright by EXIF, transparency on white, then resized to the shape's height and width whatever the aspect "
@@ -49,7 +50,8 @@ def main(argv=None):
     source = read_source(flags, overrides)
     pooling = source.options["model"]["pooling"]
     with FeatureNetwork(source.checkpoint, source.model, source.end_points[0], pooling, source.end_points[1:],
-                        source.views, sample=sample_images) as network:
+                        source.views, sample=sample_images,
+                        weights=source.options["extraction"]["weights"]) as network:
         frozen, (images, features) = network.freeze(), network.sampled
         expected = expected_features(features, source.whitening)
     refused = []
@@ -113,17 +115,37 @@ def read_source(flags, overrides):
                              extraction["resize"], extraction["models"]))
     end_points = [extraction["end_point"]] + extraction["more_end_points"]
     model["image_size"] = model["image_size"] or get_network(model["network"]).image_size
-    checkpoint = checkpoint_prefix(os.path.expanduser(flags.checkpoint or os.path.join(run, "checkpoints")))
+    checkpoint = checkpoint_prefix(os.path.expanduser(flags.checkpoint or _of_run(run, extraction["checkpoint"])))
     check_layout(checkpoint, model)
     if os.path.isfile(os.path.join(os.path.dirname(checkpoint), "model.json")):
         model = dict(stored_model(os.path.dirname(checkpoint), model, end_points[0])["model"], gem_p=model["gem_p"])
     views = {key: extraction[key] for key in ("scales", "flip", "aggregate")}
+    if not os.path.isfile(checkpoint + ".index"):
+        raise InputError(NO_CHECKPOINT.format(checkpoint))
+    extraction["weights"] = choose(tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map(),
+                                   extraction["weights"], checkpoint)
     whitening = None
     if extraction["whitening"]:
         whitening = whiten.load(run or "", extraction["whitening"], {
             "checkpoint": os.path.basename(checkpoint), "end_point": end_points[0], "views": views,
-            "resize": "square", "pooling": options["model"]["pooling"], "gem_p": model["gem_p"]})
+            "resize": "square", "weights": extraction["weights"], "pooling": options["model"]["pooling"],
+            "gem_p": model["gem_p"]})
     return Source(checkpoint, model, options, end_points, views, whitening)
+
+
+def _of_run(run, chosen):
+    """Return the run's newest checkpoint (its folder), its best one or that of a step, as extraction.checkpoint says.
+    """
+    folder = os.path.join(run, "checkpoints")
+    if chosen == "latest":
+        return folder
+    if chosen == "best":
+        path = os.path.join(folder, "kept.json")
+        chosen = (read_json(path).get("best") or {}).get("step") if os.path.isfile(path) else None
+        if chosen is None:
+            raise InputError("no best checkpoint in {}: it was trained without validation; give "
+                             "--extraction.checkpoint latest or a step".format(folder))
+    return os.path.join(folder, "model.ckpt-{}".format(chosen))
 
 
 def write(name, session, images, outputs, check, source, output):
@@ -196,7 +218,8 @@ def describe(name, images, outputs, difference, source):
                   "preprocessing": "none: {} is part of the network".format(get_layout(source.model).preprocessing)},
         "model": dict({key: source.model[key] for key in SHAPES_WEIGHTS}, gem_p=source.model["gem_p"],
                       pooling=source.options["model"]["pooling"]), "views": source.views,
-        "checkpoint": {"name": os.path.basename(source.checkpoint), "sha256_of_index": sha256},
+        "checkpoint": {"name": os.path.basename(source.checkpoint), "sha256_of_index": sha256,
+                       "weights": source.options["extraction"]["weights"]},
         "largest_difference_from_session": difference, "versions": versions()}
 
 
