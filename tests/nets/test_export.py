@@ -87,7 +87,8 @@ def read(name, path):
 def test_pixels_in_whitened_and_normalised_features_out(run, name, ending, tmp_path, capsys):
     path, embedding, stage = run
     export.main(["--run", str(path), "--format", name, "--output", str(tmp_path / "new" / ("net" + ending)),
-                 "--extraction.whitening", "w", "--extraction.checkpoint", "7", "--extraction.more_end_points", "[stage_2]"])
+                 "--extraction.whitening", "w", "--extraction.checkpoint", "7",
+                 "--extraction.more_end_points", "[stage_2]"])
     assert "feature [2], feature_stage_2 [6]; differs from the session by at most " in capsys.readouterr().out
     found = read(name, str(tmp_path / "new" / "net") + ending)
     np.testing.assert_allclose(found[0], normalised((embedding - MEAN).dot(PROJECTION)), atol=1e-5)
