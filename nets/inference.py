@@ -33,17 +33,18 @@ class Inference:
         config.gpu_options.allow_growth = True
         frozen = precisions.prepare(frozen, config, precision)
         with tf.Graph().as_default():
-            feeds, outputs = zip(*[_tower(frozen, side, device, number) for number, device in enumerate(devices)])
+            towers = {device: _tower(frozen, side, device) for device in devices}
             self._session = tf.Session(config=config)
+        self._pool = ThreadPoolExecutor(len(devices))
         try:
             self.devices = _present(self._session, devices)
         except InputError:
             self.close()
             raise
         # Each tower takes uint8 images, or float32 ones in the place of what they are cast to.
-        self._runs = [[self._session.make_callable(list(tower), [feed]) for feed in images]
-                      for images, tower in zip(feeds, outputs)]
-        self._pool = ThreadPoolExecutor(len(devices))
+        runs = {device: [self._session.make_callable(list(outputs), [feed]) for feed in feeds]
+                for device, (feeds, outputs) in towers.items()}
+        self._runs = [runs[device] for device in devices]
 
     def __call__(self, images, tower=0):
         """Return the outputs [B, d] for one batch of images [B, H, W, 3], uint8 or float32."""
@@ -59,6 +60,7 @@ class Inference:
 
     def close(self):
         """End the session."""
+        self._pool.shutdown()
         self._session.close()
 
 
@@ -70,9 +72,9 @@ def resolve(devices, precision):
     return found
 
 
-def _tower(frozen, side, device, number):
+def _tower(frozen, side, device):
     """Return ((uint8 placeholder, the same as float32), outputs) of a copy of the network on `device`."""
-    with tf.device(device), tf.name_scope("tower_{}".format(number)) as scope:
+    with tf.device(device), tf.name_scope("tower") as scope:  # TensorFlow numbers the further ones
         images = tf.placeholder(tf.uint8, [None, side, side, 3])
         floats = tf.cast(images, tf.float32)
         return (images, floats), connect(frozen, floats, name=scope.rstrip("/"))
