@@ -12,10 +12,13 @@ with a layer other than edge, and for gss. What gfr learned is kept in <run>/gfr
 """
 import os
 
-from slim_retrieval.common import memory, runs
+from slim_retrieval.common import jobs, memory, runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.graph import leakage, methods, pipeline, side_information, side_sources, sources
+
+SHORT = {"k": "retrieval.k", "max_memory": "retrieval.max_memory", "backend": "jobs.backend",
+         "workers": "jobs.workers", "scheduler": "jobs.scheduler"}
 
 
 @command
@@ -24,13 +27,14 @@ def main(argv=None):
     flags, overrides = parse(_parser(), argv)
     lookup(methods.METHODS, flags.method, "method")
     _check_flags(flags)
-    for flag in ("k", "max_memory"):
+    for flag, field in SHORT.items():
         if getattr(flags, flag) is not None:
-            overrides["retrieval." + flag] = getattr(flags, flag)
+            overrides[field] = getattr(flags, flag)
     run = None if flags.query else runs.find(flags.run, overrides.get("run.directory", "runs"))
     config = to_plain(resolve(flags.config or (run and runs.config_path(run)), overrides))
     limit = config["retrieval"]["max_memory"]
     memory.limit_to(limit * 2**30 if limit else None, _folder(flags, run))
+    jobs.choose(folder=_folder(flags, run), **config["jobs"])
     query, gallery = _read_query_and_gallery(flags, run, config)
     train = None
     if methods.needs_training(flags.method, config.get(flags.method, {})):
@@ -54,9 +58,8 @@ def _parser():
     parser.add_argument("--method", default="none", metavar="NAME", help="what is done before the search; one of: {} "
                         "(default: none, plain nearest neighbours)".format(", ".join(sorted(methods.METHODS))))
     parser.add_argument("--name", metavar="NAME", help="file name of the ranking; default: the method")
-    parser.add_argument("--k", metavar="K", help="depth of the rankings; short for --retrieval.k")
-    parser.add_argument("--max_memory", metavar="GIB", help="memory that may be taken; short for "
-                        "--retrieval.max_memory")
+    for flag, field in SHORT.items():
+        parser.add_argument("--" + flag, metavar=flag.upper(), help="short for --" + field)
     parser.add_argument("--validation", action="store_true", help="rank within the run's validation split")
     parser.add_argument("--query", metavar="FILE", help="query features from anywhere: .npy, .npz, .h5, .mat; "
                         "FILE:ARRAY names one of several arrays")

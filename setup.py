@@ -22,6 +22,9 @@ SHARED = ["tf-slim==1.1.0", "protobuf<3.21" + TF1, "numpy>=1.18,<1.22" + TF1, "t
 # Converting to ONNX and reading it back. onnxruntime 1.11 asks for a newer NumPy than TensorFlow 1.15 bears.
 EXPORT = ["tf2onnx>=1.16,<1.17" + TF1, "onnxruntime>=1.8,<1.11" + TF1, "tf2onnx>=1.17" + TF2, "onnxruntime>=1.17" + TF2]
 
+# click 8.1 lost a name that Dask of Python 3.7 asks for.
+CLUSTER = ["dask[distributed]>=2022.2", "click<8.1" + TF1]
+
 setup(
     packages=["slim_retrieval." + name for name in FOLDERS],
     package_dir={"slim_retrieval." + name: folder for name, folder in FOLDERS.items()},
@@ -39,6 +42,7 @@ setup(
             "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
         "report": ["umap-learn>=0.5"],
         "export": EXPORT,
-        "test": EXPORT + ["pytest>=7", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
+        "cluster": CLUSTER,
+        "test": EXPORT + CLUSTER + ["pytest>=7", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
     },
 )

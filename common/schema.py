@@ -333,6 +333,15 @@ class GraphConfig:
 
 
 @dataclass
+class JobsConfig:
+    backend: str = option("serial", "who does the long steps (k-NN graph, solver): serial (this process), threading, "
+                                    "loky (processes), dask (a cluster)",
+                          choices=["serial", "threading", "loky", "dask"])
+    workers: int = option(0, "threads or processes; 0: one for each processor (dask: the cluster's own)", minimum=0)
+    scheduler: str = option("", "address of Dask's scheduler, such as tcp://10.0.0.1:8786")
+
+
+@dataclass
 class RetrievalConfig:
     k: int = option(0, "depth of the rankings; 0: the whole gallery up to 10,000 images, 1,000 beyond", minimum=0)
     block: int = option(1024, "queries scored at a time", minimum=1)
@@ -371,6 +380,7 @@ class Config:
     cluster: ClusterConfig = section(ClusterConfig, "several machines")
     extraction: ExtractionConfig = section(ExtractionConfig, "feature extraction")
     retrieval: RetrievalConfig = section(RetrievalConfig, "search")
+    jobs: JobsConfig = section(JobsConfig, "long steps as tasks for other processes and machines")
     graph: GraphConfig = section(GraphConfig, "k-nearest-neighbour graph")
     alpha_qe: methods.AlphaQEConfig = section(methods.AlphaQEConfig, "method alpha_qe: alpha query expansion")
     cfa: methods.CFAConfig = section(methods.CFAConfig, "method cfa: cascaded feature augmentation")

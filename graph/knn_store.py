@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from slim_retrieval.common import files
+from slim_retrieval.common import files, jobs
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import approximate, compiled, knn
+from slim_retrieval.graph import approximate, compiled, knn, knn_tasks
 
 EXACT_PRODUCTS = 1e13  # n * n * d up to which an index "auto" is exact: minutes on two cores
 INDEXES = {"auto": "exact as long as that takes minutes, then lists",
@@ -43,7 +43,8 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
         return stored
     start = time.perf_counter()
     state = os.path.join(path, "state-{}-{:g}.npz".format(k, recall))
-    ids, similarities, about = _build(gallery, k, block, index, recall if approximately else None, state)
+    ids, similarities, about = _build(gallery, k, block, index, recall if approximately else None, state,
+                                      features_hash)
     meta = dict(about, n=len(gallery), d=gallery.shape[1], k=k, features_hash=features_hash,
                 seconds=time.perf_counter() - start)
     files.remove(os.path.join(path, "meta.json"))  # never a new array beside an old meta
@@ -68,9 +69,11 @@ def _factory(index):
     return index if any(c.isdigit() or c == "," for c in index) else None
 
 
-def _build(gallery, k, block, index, recall, store):
-    """Return (ids, similarities, about), exact where recall is None."""
+def _build(gallery, k, block, index, recall, store, name):
+    """Return (ids, similarities, about), exact where recall is None; name: digest of the gallery."""
     if recall is None:
+        if jobs.parallel():
+            return knn_tasks.neighbors(gallery, k, name) + ({"backend": knn.backend(k + 1, len(gallery)) + ", tasks"},)
         how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else knn.backend(k + 1, len(gallery))
         return knn.neighbors(gallery, k, block) + ({"backend": how},)
     ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store)

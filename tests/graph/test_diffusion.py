@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import affinity, diffusion
+from slim_retrieval.graph import affinity, diffusion, diffusion_columns
 
 
 def random_graph(n=60, seed=0, density=0.1):
@@ -104,7 +104,7 @@ def test_neither_renumbering_nor_how_threads_share_shows(monkeypatch, small):
     initial = random_features(seed=5)
     plain, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial)
     monkeypatch.setattr(diffusion, "REORDER", 1)
-    monkeypatch.setattr(diffusion, "ROWS", 7)
+    monkeypatch.setattr(diffusion_columns, "ROWS", 7)
     monkeypatch.setattr(diffusion, "SMALL", small)
     moved, _ = diffusion.solve(matrix, 0.9, features, tolerance=1e-6, initial=initial, block=3)
     np.testing.assert_allclose(moved, plain, atol=1e-5)

@@ -1,0 +1,101 @@
+"""Long steps cut into tasks for other threads, processes or machines: joblib hands them out, its backends do the rest.
+
+A task is a function of a module with plain arguments, paths and numbers; it reads files, writes one file, complete or
+not at all, and depends on nothing else. So it may run anywhere that sees the same folder under the same path, may run
+twice, and one whose file is there is done: a killed run goes on with the tasks that are missing.
+"""
+import os
+
+import joblib
+import numpy as np
+
+from slim_retrieval.common import files
+from slim_retrieval.common.errors import InputError, lookup
+from slim_retrieval.common.progress import progress
+
+BACKENDS = {"serial": "in this process, without tasks", "threading": "threads", "loky": "processes of this machine",
+            "dask": "a cluster of Dask, named by its scheduler's address"}
+
+_chosen = {"backend": "serial", "workers": -1, "scheduler": "", "folder": None}
+
+
+def choose(backend, folder, workers=0, scheduler=""):
+    """Set where tasks run from now on.
+
+    Args:
+      backend: a name in BACKENDS.
+      folder: where tasks find what they share and write what they find; on a cluster, on storage that all machines see.
+      workers: threads or processes; 0: one for each processor.
+      scheduler: address of Dask's scheduler, such as tcp://10.0.0.1:8786.
+
+    Raises:
+      InputError: an unknown backend, a missing or unreachable scheduler, or Dask is not installed.
+    """
+    lookup(BACKENDS, backend, "backend")
+    if (backend == "dask") != bool(scheduler):
+        raise InputError("backend {} and scheduler {!r}: a scheduler goes with backend dask, which needs one".format(
+            backend, scheduler))
+    if backend == "dask":
+        _connect(scheduler)
+    _chosen.update(backend=backend, workers=workers or -1, scheduler=scheduler, folder=folder)
+
+
+def parallel():
+    """Return whether steps are to be cut into tasks."""
+    return _chosen["backend"] != "serial"
+
+
+def folder(*parts):
+    """Return the folder of a step's tasks, made if need be; the parts (arrays, numbers, strings) name it."""
+    path = os.path.join(_chosen["folder"], "tasks", files.digest(*parts))
+    os.makedirs(path, exist_ok=True)
+    return os.path.abspath(path)
+
+
+def shared(array, path):
+    """Return the path of a .npy file with the array: its own where it is mapped from one, else `path`, written."""
+    if isinstance(array, np.memmap) and array.filename and str(array.filename).endswith(".npy"):
+        whole = np.load(array.filename, mmap_mode="r")
+        if whole.shape == array.shape and whole.dtype == array.dtype:
+            return os.path.abspath(str(array.filename))
+    if not os.path.exists(path):
+        files.write_array(path, array)
+    return path
+
+
+def run(function, tasks, what):
+    """Call function(*task) for each task whose file is not there yet; return when all are.
+
+    Args:
+      function: of a module; tasks: list of tuples of plain values, the last one the path of the file that it writes.
+      what: a few words for the progress shown.
+
+    Raises:
+      Whatever a task raises; the others' files stay.
+    """
+    missing = [task for task in tasks if not os.path.exists(task[-1])]
+    if len(missing) < len(tasks):
+        print("{}: {} of {} tasks are done already".format(what, len(tasks) - len(missing), len(tasks)), flush=True)
+    calls = (joblib.delayed(function)(*task) for task in missing)
+    if _chosen["backend"] == "dask":
+        with joblib.parallel_backend("dask", scheduler_host=_chosen["scheduler"]):
+            joblib.Parallel(batch_size=1)(calls)
+        return
+    pool = joblib.Parallel(_chosen["workers"], backend=_chosen["backend"], batch_size=1, return_as="generator")
+    for _ in progress(pool(calls), total=len(missing), what=what, unit="task"):
+        pass
+
+
+def _connect(scheduler):
+    """Raise InputError unless there is a scheduler at the address."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError('backend dask needs Dask, which is not installed; pip install "dask[distributed]"') from None
+    try:
+        with Client(scheduler, timeout="10s") as client:
+            if not client.scheduler_info()["workers"]:
+                raise InputError("the Dask scheduler at {} has no workers; start some: dask worker {}".format(
+                    scheduler, scheduler))
+    except (OSError, ValueError) as error:
+        raise InputError("no Dask scheduler at {}: {}".format(scheduler, error or type(error).__name__)) from None
