@@ -18,8 +18,8 @@ from slim_retrieval.common.logs import start_logging
 # What may change when a run is resumed; everything else shapes the weights.
 MAY_CHANGE = ["training.epochs", "training.steps", "training.log_every_steps", "training.save_every_steps",
               "training.max_to_keep", "training.pictures_every_steps", "training.validate_every_steps",
-              "training.validation_images", "training.stop_on_collapse",
-              "training.keep_every_n_hours", "training.keep_every_n_steps", "training.num_clones", "training.devices",
+              "training.validation_images", "training.stop_on_collapse", "training.keep_every_n_hours",
+              "training.keep_every_n_steps", "training.num_clones", "training.devices", "training.variables",
               "data.workers", "data.prefetch", "data.query", "data.gallery", "data.validation", "run.name",
               "run.directory"]
 log = logging.getLogger("train_multi_gpu")

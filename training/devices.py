@@ -1,6 +1,8 @@
 """Which devices the towers run on, and the session that offers them."""
 import logging
 
+import numpy as np
+
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 
@@ -69,11 +71,26 @@ def check_devices(session, devices):
         log.info("tower %d runs on %s", number, actual[0])
 
 
-def tower_device(device):
-    """Return a device function: variables go to the CPU, everything else to `device`."""
+def tower_device(device, place=None):
+    """Return a device function: variables go to the CPU or where `place(operation)` says, all else to `device`."""
     def choose(operation):
-        return VARIABLE_DEVICE if operation.type in _VARIABLE_OPS else device
+        if operation.type in _VARIABLE_OPS:
+            return place(operation) if place else VARIABLE_DEVICE
+        return device
     return choose
+
+
+def spread(devices):
+    """Return `place` for `tower_device`: each variable goes to the device that holds the fewest bytes so far."""
+    loads, placed = dict.fromkeys(devices, 0), {}
+
+    def place(operation):
+        if operation.name not in placed:
+            device = placed[operation.name] = min(devices, key=loads.get)
+            shape, dtype = operation.get_attr("shape"), tf.as_dtype(operation.get_attr("dtype"))
+            loads[device] += dtype.size * int(np.prod([dim.size for dim in shape.dim]))
+        return placed[operation.name]
+    return place
 
 
 def _index(device):

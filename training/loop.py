@@ -115,7 +115,8 @@ def _build(options, images, labels, columns, devices):
     frozen = freezing.frozen_variables(options["model"], training["rate_multipliers"])
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
-                          frozen, training["batch_norm"], training["precision"], scale and scale.scale)
+                          frozen, training["batch_norm"], training["precision"], scale and scale.scale,
+                          training["variables"])
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients])
     with tf.device(VARIABLE_DEVICE):

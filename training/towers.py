@@ -13,7 +13,7 @@ from slim_retrieval.losses.specs import logits_heads, watched_label
 from slim_retrieval.losses.watch import embedding_statistics
 from slim_retrieval.nets.freezing import variables_behind
 from slim_retrieval.nets.model import build_model
-from slim_retrieval.training.devices import VARIABLE_DEVICE, tower_device
+from slim_retrieval.training.devices import VARIABLE_DEVICE, spread, tower_device
 from slim_retrieval.training.precision import float32_variables, layer_type
 from slim_retrieval.training.sync_batch_norm import synchronize
 
@@ -24,7 +24,7 @@ Towers = namedtuple("Towers", "loss scalars gradients update_ops embedding")
 
 def build_towers(images, labels, devices, model_options, losses, num_classes, loss_scope, trainable_scopes=(),
                  weighting=FIXED, tags=None, frozen=frozenset(), batch_norm="tower",
-                 precision="float32", scale=None):
+                 precision="float32", scale=None, variables="cpu"):
     """Build every tower, the loss and its averaged gradients in the current graph.
 
     Args:
@@ -39,6 +39,7 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
       frozen: names of variables that are left as they are, whatever `trainable_scopes` say.
       batch_norm: "tower" (by the moments of its slice), "sync" (of the whole batch) or "frozen" (by the stored ones).
       precision: of the backbone's layers (training/precision.py); scale: as in `gradients_of`.
+      variables: "cpu", or "spread" over the towers' devices by size.
 
     Returns:
       Towers.
@@ -50,10 +51,11 @@ def build_towers(images, labels, devices, model_options, losses, num_classes, lo
     label_slices = [dict(zip(labels, parts)) for parts in zip(*(split_batch(v, len(devices)) for v in labels.values()))]
     models, scopes, heads = [], [], logits_heads(losses, num_classes, tags)
     dtype = layer_type(precision)
+    place = spread(devices) if variables == "spread" else None
     getter = None if dtype == tf.float32 else float32_variables
     for number, device in enumerate(devices):
         with tf.variable_scope(tf.get_variable_scope(), reuse=True if number else None, custom_getter=getter), \
-                tf.device(tower_device(device)), tf.name_scope("tower_{}".format(number)) as scope:
+                tf.device(tower_device(device, place)), tf.name_scope("tower_{}".format(number)) as scope:
             models.append(build_model(image_slices[number], model_options, heads, batch_norm != "frozen", frozen,
                                       dtype))
             scopes.append(scope)

@@ -15,13 +15,14 @@ IMAGES = np.random.RandomState(0).randint(0, 256, (8, 12, 12, 3)).astype(np.floa
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 0], np.int32)
 
 
-def compute(devices, losses, loss_scope="tower", values=None, weight_decay=0.0, batch_norm="frozen"):
+def compute(devices, losses, loss_scope="tower", values=None, weight_decay=0.0, batch_norm="frozen",
+            variables="cpu"):
     """Return ({variable: gradient}, {variable: value}, number of update ops), starting from `values`."""
     with tf.Graph().as_default():
         tf.set_random_seed(1)
         num_classes = {"label": 3} if losses[0]["name"] == "softmax" else {}
         built = towers.build_towers(tf.constant(IMAGES), {"label": tf.constant(LABELS)}, devices, MODEL, losses,
-                                    num_classes, loss_scope, batch_norm=batch_norm)
+                                    num_classes, loss_scope, batch_norm=batch_norm, variables=variables)
         gradients = towers.add_weight_decay(built.gradients, weight_decay) if weight_decay else built.gradients
         with open_session(devices) as session:
             session.run(tf.global_variables_initializer())
@@ -143,6 +144,24 @@ def test_tower_devices_counts():
     assert tower_devices(0, ["/cpu:0", "/cpu:0"]) == ["/cpu:0", "/cpu:0"]
     with pytest.raises(InputError, match="num_clones is 3 but training.devices lists 2"):
         tower_devices(3, ["/cpu:0", "/cpu:1"])
+
+
+def test_spread_variables_are_balanced_and_give_the_same_gradients():
+    devices = ["/cpu:0", "/cpu:1"]
+    one, values, _ = compute(devices, SOFTMAX)
+    other, _, _ = compute(devices, SOFTMAX, values=values, variables="spread")
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    loads, expected = [0, 0], {}
+    with tf.Graph().as_default():
+        towers.build_towers(tf.constant(IMAGES), {"label": tf.constant(LABELS)}, devices, MODEL, SOFTMAX,
+                            {"label": 3}, "tower", variables="spread")
+        variables = [v for v in tf.global_variables() if v.op.name != "global_step"]
+        for variable in variables:
+            expected[variable.op.name] = int(loads[1] < loads[0])
+            loads[expected[variable.op.name]] += 4 * int(np.prod(variable.shape.as_list()))
+        found = {v.op.name: tf.DeviceSpec.from_string(v.device).device_index for v in variables}
+    assert found == expected and set(found.values()) == {0, 1}
 
 
 def test_variables_live_on_the_cpu():
