@@ -108,6 +108,7 @@ class Output:
         signature /= length
         feature /= length * np.float32(FEATURE)
         feature -= self.residual * self.original[ids]
+        memory.release(self.combined, self.original)
         feature /= np.maximum(np.linalg.norm(feature, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
         return rows
 

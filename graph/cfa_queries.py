@@ -8,7 +8,6 @@ QUERIES = {"auto": "appended when CFA chooses its levels, augmented when they ar
            "augmented": "a query moves towards what its nearest neighbours have become",
            "raw": "queries stay as they are (not with automatic settings)",
            "joint": "queries and gallery are one graph, solved for this set of queries"}
-ROWS = 64  # queries at a time: that many times k rows of the output are gathered
 
 
 def augmented(queries, output, ids, weights, parts):
@@ -48,8 +47,9 @@ def appended(queries, output, ids, similarities, systems, parts, alpha, gamma):
       alpha, gamma: of the level.
     """
     result = np.zeros(queries.shape, np.float32)
-    for start in range(0, len(queries), ROWS):
-        rows = slice(start, start + ROWS)
+    widest = max(graph["k"] for system in systems for graph in system["graphs"])
+    for start, stop in features.blocks(len(queries), widest * output.shape[1]):  # so many rows of it are gathered
+        rows = slice(start, stop)
         for system in systems:
             near, shares = _shares(ids[rows], similarities[rows], system, gamma)
             directions = output[near]

@@ -76,7 +76,9 @@ def of_queries(ids, gallery_signatures):
       ids: int32 [q, K], each query's gallery neighbours, nearest first.
       gallery_signatures: float32 [n, width].
     """
-    return gallery_signatures[ids[:, 0]]
+    result = np.array(gallery_signatures[ids[:, 0]])
+    memory.release(gallery_signatures)
+    return result
 
 
 def _rows(ids, values, count):
