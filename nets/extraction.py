@@ -10,7 +10,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import read_json
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.datasets.buckets import by_size, keeping_aspect, square
+from slim_retrieval.nets.buckets import by_size, keeping_aspect, square
 from slim_retrieval.nets.end_points import describe, find_tensor
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.frozen import freeze

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slim_retrieval.datasets.buckets import by_size, keeping_aspect, shorter_sides, square
+from slim_retrieval.nets.buckets import by_size, keeping_aspect, shorter_sides, square
 
 
 # Exact shorter sides: 224 * 480 / 640 = 168, 224 * 2 / 3 = 149.3, 224 * 9 / 16 = 126, 224 * 0.95 = 212.8.
