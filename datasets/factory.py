@@ -11,6 +11,9 @@ from slim_retrieval.datasets.idx import read_idx
 from slim_retrieval.datasets.tfrecord import read_tfrecord
 
 READERS = {"folder": read_folder, "csv": read_csv, "idx": read_idx, "cifar": read_cifar, "tfrecord": read_tfrecord}
+# What to say where a set that a command fetches is not there yet, by a part of its folder's name.
+FETCHED = {"fashionmnist": "; to fetch Fashion-MNIST: python -m slim_retrieval.datasets.fashion_mnist",
+           "emoji": "; to make the emoji pairs: python -m slim_retrieval.datasets.emoji"}
 SPLITS = ["train", "validation", "query", "gallery"]
 
 # Splits that must not share an image. The gallery may be trained on: its images are known beforehand.
@@ -94,8 +97,7 @@ def _checked_path(data):
     if not path:
         raise InputError("data.path is empty; say where the data lies: data.path in the YAML or --data.path DIR")
     if not os.path.exists(path):
-        hint = ""
-        if "fashionmnist" in path.lower().replace("_", "").replace("-", ""):
-            hint = "; to fetch Fashion-MNIST: python -m slim_retrieval.datasets.fashion_mnist"
+        plain = os.path.basename(os.path.normpath(path)).lower().replace("_", "").replace("-", "")
+        hint = next((hint for name, hint in FETCHED.items() if name in plain), "")
         raise InputError("data.path: there is no {}; give the folder with --data.path DIR{}".format(path, hint))
     return path

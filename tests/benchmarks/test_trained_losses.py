@@ -67,7 +67,8 @@ def test_validation_searches_other_lists(data):
 
 
 @pytest.mark.parametrize("arguments, expected", [(["--only", "nt_xnet"], "unknown loss 'nt_xnet' (did you mean"),
-                                                 (["--set", "emojy"], "unknown set 'emojy' (did you mean emoji")])
+                                                 (["--set", "emojy"], "unknown set 'emojy' (did you mean emoji"),
+                                                 (["--set", "fashion", "--validation"], "--validation is for the")])
 def test_mistakes_are_one_line(data, capsys, arguments, expected):
     with pytest.raises(SystemExit):
         run(data, *arguments)

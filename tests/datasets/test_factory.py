@@ -87,6 +87,8 @@ def test_split_exists(tmp_path):
     ({"path": ""}, "train", "data.path is empty; .*--data.path"),
     ({"path": "no/where"}, "train", "there is no no/where; give the folder with --data.path DIR$"),
     ({"path": "~/none/Fashion-MNIST"}, "train", "python -m slim_retrieval.datasets.fashion_mnist"),
+    ({"path": "emoji/elsewhere"}, "train", "there is no emoji/elsewhere; give the folder with --data.path DIR$"),
+    ({"path": "none/emoji/"}, "train", "to make the emoji pairs: python -m slim_retrieval.datasets.emoji$"),
     ({"reader": "idex"}, "train", "unknown data.reader 'idex' .did you mean idx.*csv, folder, idx, tfrecord"),
     ({}, "query", "data.query.source is empty"),
     ({}, "test", "unknown split 'test'"),
