@@ -14,24 +14,15 @@ import contextlib
 import json
 import logging
 import os
-import re
-from collections import namedtuple
 
 from slim_retrieval.common import config as configuration
-from slim_retrieval.common import feature_store, runs
+from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.common.files import digest, read_json
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.common.machine import versions
-from slim_retrieval.common.progress import progress
 
 log = logging.getLogger("extract_features")
-
-SIZES_AT_ONCE = 8  # batches that images of several sizes are sorted into
-
-# What is written for one end point: its place among the network's features, what stands behind the split's name in the
-# folder's, what meta.json says of it, the checkpoint's checksum, and (mean, projection) or None.
-Output = namedtuple("Output", "number suffix described checksum whitening")
 
 
 @command
@@ -71,6 +62,8 @@ def main(argv=None):
 
 def _extract_run(run, options, tables, into):
     """Extract all splits with a run's network; return {split: folder}: below `into`, or the run's own if there."""
+    from slim_retrieval.datasets.pipeline import image_shards
+    from slim_retrieval.nets import split_features
     from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
     from slim_retrieval.nets.stored_weights import choose
     from slim_retrieval.training import checkpoint_choice
@@ -81,30 +74,32 @@ def _extract_run(run, options, tables, into):
     options["extraction"]["weights"] = choose(checkpoint_choice.variable_names(checkpoint),
                                               options["extraction"]["weights"], checkpoint)
     model = dict(stored["model"], gem_p=options["model"]["gem_p"])
-    outputs = _outputs(run, checkpoint, model, stored["preprocessing"], options)
+    outputs = split_features.outputs(run, checkpoint, model, stored["preprocessing"], options)
     folders = {split: os.path.join(run, "features", split) for split in tables}
     if into != run:
-        folders = {split: folder if _is_current(folder, _described(outputs[0], split, tables[split])[1],
-                                                options["extraction"]["skip_unreadable"])
+        may_skip = options["extraction"]["skip_unreadable"]
+        folders = {split: folder if split_features.is_current(
+            folder, split_features.described(outputs[0], split, tables[split])[1], may_skip)
                    else os.path.join(into, "features", split) for split, folder in folders.items()}
         tables = {split: table for split, table in tables.items() if folders[split].startswith(into)}
     if not tables:
         return folders
     with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
-                        options["extraction"]["more_end_points"], _views(options), options["extraction"],
+                        options["extraction"]["more_end_points"], split_features.views(options), options["extraction"],
                         weights=options["extraction"]["weights"]) as network:
         log.info("%s: %d variables restored (%s), all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, options["extraction"]["weights"], ", ".join(str(width) for width in network.widths),
                  ", ".join(output.described["end_point"] for output in outputs),
                  ", ".join(sorted(set(network.devices))))
         for split, table in tables.items():
-            _extract(network, table, split, into, outputs, options)
+            split_features.write(network, table, split, into, outputs, options, image_shards)
     return folders
 
 
 def _extract_together(run, options, tables):
     """Extract with each of extraction.models, and write their features side by side as those of `run`."""
     from slim_retrieval.common.feature_concat import concatenate
+    from slim_retrieval.nets import split_features
     if os.path.isdir(os.path.join(run, "checkpoints")):
         raise InputError("{} is the run of one model, and keeps its features; name the models with --run A --run B, or "
                          "give another --run.name".format(run))
@@ -120,7 +115,7 @@ def _extract_together(run, options, tables):
     for split in tables:
         folder, folders = os.path.join(run, "features", split), [part[split] for part in parts]
         key = digest(weights, [read_json(os.path.join(part, "meta.json"))["key"] for part in folders])
-        if _is_current(folder, key, extraction["skip_unreadable"]):
+        if split_features.is_current(folder, key, extraction["skip_unreadable"]):
             log.info("%s: already extracted from these checkpoints", folder)
             continue
         width = concatenate(folders, weights, folder, key, {
@@ -222,124 +217,6 @@ def _read_tables(options):
         raise InputError("none of the splits {} has a source; set e.g. data.query.source".format(
             ", ".join(options["extraction"]["splits"])))
     return {split: read_split(options["data"], split, options["run"]["seed"]) for split in splits}
-
-
-def _views(options):
-    return {key: options["extraction"][key] for key in ("scales", "flip", "aggregate")}
-
-
-def _resize(extraction):
-    return "square" if extraction["resize"] == "square" else "aspect, multiples of {}".format(extraction["multiple"])
-
-
-def _outputs(run, checkpoint, model, preprocessing, options):
-    """Return an Output for extraction.end_point and for each of more_end_points."""
-    from slim_retrieval.nets import whiten
-    extraction, outputs = options["extraction"], []
-    with open(checkpoint + ".index", "rb") as stream:  # it holds a checksum of every variable
-        checksum = stream.read().hex()
-    for number, end_point in enumerate([extraction["end_point"]] + extraction["more_end_points"]):
-        described = {"checkpoint": os.path.basename(checkpoint), "weights": extraction["weights"], "model": model,
-                     "preprocessing": preprocessing, "end_point": end_point, "pooling": options["model"]["pooling"],
-                     "gem_p": options["model"]["gem_p"], "views": _views(options), "resize": _resize(extraction),
-                     "precision": extraction["precision"], "draft": extraction["draft"], "whitening": None}
-        whitening = None
-        if number == 0 and extraction["whitening"]:
-            mean, projection, described["whitening"] = whiten.load(run, extraction["whitening"], described)
-            whitening = mean, projection
-        suffix = "." + re.sub(r"[^A-Za-z0-9_-]+", "_", end_point) if number else ""
-        outputs.append(Output(number, suffix, described, checksum, whitening))
-    if len({output.suffix for output in outputs}) < len(outputs):
-        raise InputError("extraction.more_end_points names one twice: {}".format(
-            ", ".join(extraction["more_end_points"])))
-    return outputs
-
-
-def _extract(network, table, split, run, outputs, options):
-    """Write one split's features, of every end point in one pass; resume partial ones; leave current ones alone."""
-    may_skip, writers = options["extraction"]["skip_unreadable"], []
-    with contextlib.ExitStack() as stack:
-        for output in outputs:
-            folder = os.path.join(run, "features", split + output.suffix)
-            described, key = _described(output, split, table)
-            if _is_current(folder, key, may_skip):
-                log.info("%s: already extracted from this checkpoint", folder)
-                continue
-            width = output.whitening[1].shape[1] if output.whitening else network.widths[output.number]
-            writers.append((output, folder, described, _open_writer(folder, width, key, may_skip)))
-            stack.callback(writers[-1][3].close)
-        if not writers:
-            return
-        _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options)
-        for _, folder, described, writer in writers:
-            _finish(writer, folder, table, dict(described, seed=options["run"]["seed"], versions=versions()))
-
-
-def _described(output, split, table):
-    """Return what meta.json says of one end point's features of a split, and the hash of all that they depend on."""
-    described = dict(output.described, split=split)
-    return described, digest(described, output.checksum, table.paths, table.columns)
-
-
-def _finish(writer, folder, table, meta):
-    skipped = {row for row, _ in writer.skipped}
-    rows = [row for row in range(len(table)) if row not in skipped]
-    if not rows:
-        writer.discard()
-        raise InputError("none of the {} images of {} can be read, e.g. {}; repair them".format(
-            len(table), meta["split"], table.paths[0]))
-    columns = {"path": [table.paths[row] for row in rows]}
-    columns.update({name: [values[row] for row in rows] for name, values in table.columns.items()})
-    writer.finish(columns, meta)
-    log.info("%s: %d features of width %d%s", folder, len(rows), writer.width,
-             "; {} unreadable images left out".format(len(skipped)) if skipped else "")
-
-
-def _is_current(folder, key, may_skip):
-    """Return whether the split is done; images that were left out may be readable now."""
-    return feature_store.is_current(folder, key) and (
-        may_skip or not read_json(os.path.join(folder, "meta.json"))["skipped"])
-
-
-def _open_writer(folder, width, key, may_skip):
-    """Return the writer of a new or partial split; without `may_skip`, one that left out images is begun anew."""
-    writer = feature_store.FeatureWriter(folder, width, key)
-    if writer.skipped and not may_skip:
-        writer.discard()
-        writer = feature_store.FeatureWriter(folder, width, key)
-    return writer
-
-
-def _write_rows(network, table, writers, split, options):
-    """Append the features of the rows that are not done yet; unreadable ones are recorded as [row, path]."""
-    from slim_retrieval.datasets.pipeline import image_shards
-    size, count = options["extraction"]["batch_size"], len(table)
-    # What is written at once, and lost in a kill. Images of several sizes fill their batches only when there are many.
-    shard = size * len(network.devices) * (1 if options["extraction"]["resize"] == "square" else SIZES_AT_ONCE)
-    first = min(writer.next_row for _, writer in writers)
-
-    def append(features, kept, end):
-        """`features` [b, d] of each end point; a writer that was ahead when the last run was killed takes what is new.
-        """
-        for (output, writer), rows in zip(writers, features):
-            new = kept >= writer.next_row
-            lost = sorted(set(range(writer.next_row, end)) - {int(row) for row in kept})
-            if end > writer.next_row:
-                writer.append(_whitened(rows[new], output.whitening), end - writer.next_row,
-                              [[row, table.paths[row]] for row in lost])
-
-    with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
-        for end, kept, images in image_shards(table, network.size_of, shard, first,
-                                              options["extraction"]["skip_unreadable"], options["data"]["workers"],
-                                              options["extraction"]["draft"]):
-            found = network.of_list(images, size, bar.update)
-            append([found[output.number] for output, _ in writers], kept, end)
-            bar.update(end - bar.n)
-
-
-def _whitened(features, whitening):
-    from slim_retrieval.nets.whitening import apply_whitening
-    return apply_whitening(features, *whitening) if whitening else features
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from slim_retrieval.commands import extract_features
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.images import encode_png
+from slim_retrieval.nets import split_features
 from slim_retrieval.nets.extraction import FeatureNetwork
 from slim_retrieval.nets.model import build_model
 
@@ -269,7 +270,7 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, mor
     truncate(paths_of("query")[2])
     for row, size in ((0, (8, 12)), (3, (12, 8)), (6, (20, 30))):
         Image.open(paths_of("query")[row]).resize(size).save(paths_of("query")[row])
-    monkeypatch.setattr(extract_features, "SIZES_AT_ONCE", 2)
+    monkeypatch.setattr(split_features, "SIZES_AT_ONCE", 2)
     arguments = ["--skip_unreadable", "--extraction.splits", "[query]"] + more
     extract(*arguments)
     whole = read("query")
@@ -277,11 +278,12 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, mor
     shutil.rmtree("runs/demo/features")
     code = "\n".join([
         "import os, signal", "from slim_retrieval.nets.extraction import FeatureNetwork as N",
-        "from slim_retrieval.commands import extract_features", "call, count = N.several, []",
+        "from slim_retrieval.commands import extract_features", "from slim_retrieval.nets import split_features",
+        "call, count = N.several, []",
         "def killed(self, images, tower):", "    count.append(1)",
         "    if len(count) == {}: os.kill(os.getpid(), signal.SIGKILL)".format(kill),
         "    return call(self, images, tower)",
-        "N.several, extract_features.SIZES_AT_ONCE = killed, 2", "extract_features.main({!r})".format(arguments)])
+        "N.several, split_features.SIZES_AT_ONCE = killed, 2", "extract_features.main({!r})".format(arguments)])
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir("runs/demo/features") == [".query.partial"]
