@@ -5,17 +5,19 @@
     python retrieve.py --method cfa --validation --cfa.edges mutual --name cfa_mutual
     python retrieve.py --query Q.npy --gallery G.npy --method cfa --output DIR
     python retrieve.py --method cfa --side.labels category --side.denoise rank         # a column of index.csv
+    python retrieve.py --image photo.jpg --method cfa                  # the gallery images most like a photo
 
 Reads <run>/features/{query,gallery,train}, writes <run>/rankings/<name>.npy (int32, best first) and <name>.json.
-With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. TensorFlow is needed for training gfr
-with a layer other than edge, and for gss. What gfr learned is kept in <run>/gfr/ or DIR/gfr/ and not learned twice.
+With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. What gfr learned is kept in <run>/gfr/
+or DIR/gfr/ and not learned twice; --image keeps CFA's index in <run>/index/cfa/. TensorFlow is needed for training gfr
+with a layer other than edge, for gss and for --image, which makes a photo's feature as the gallery's were made.
 """
 import os
 
-from slim_retrieval.common import jobs, memory, runs
+from slim_retrieval.common import feature_store, files, jobs, memory, runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.graph import leakage, methods, pipeline, side_information, side_sources, sources
+from slim_retrieval.graph import index, leakage, methods, pipeline, side_information, side_sources, sources
 
 SHORT = {"k": "retrieval.k", "max_memory": "retrieval.max_memory", "backend": "jobs.backend",
          "workers": "jobs.workers", "scheduler": "jobs.scheduler"}
@@ -35,6 +37,9 @@ def main(argv=None):
     limit = config["retrieval"]["max_memory"]
     memory.limit_to(limit * 2**30 if limit else None, _folder(flags, run))
     jobs.choose(folder=_folder(flags, run), **config["jobs"])
+    if flags.image:
+        _answer(flags, run, config, overrides)
+        return
     query, gallery = _read_query_and_gallery(flags, run, config)
     train = None
     if methods.needs_training(flags.method, config.get(flags.method, {})):
@@ -58,6 +63,9 @@ def _parser():
     parser.add_argument("--method", default="none", metavar="NAME", help="what is done before the search; one of: {} "
                         "(default: none, plain nearest neighbours)".format(", ".join(sorted(methods.METHODS))))
     parser.add_argument("--name", metavar="NAME", help="file name of the ranking; default: the method")
+    parser.add_argument("--image", nargs="+", metavar="PHOTO", help="print the gallery images most like each photo "
+                        "instead; --k of them (default: 10)")
+    parser.add_argument("--json", metavar="FILE", help="--image: write the answers to this file as well")
     for flag, field in SHORT.items():
         parser.add_argument("--" + flag, metavar=flag.upper(), help="short for --" + field)
     parser.add_argument("--validation", action="store_true", help="rank within the run's validation split")
@@ -85,6 +93,13 @@ def _check_flags(flags):
             "--run" if flags.run else "--validation"))
     if (flags.train or flags.train_labels) and not (flags.train and flags.train_labels and flags.query):
         raise InputError("--train and --train_labels go together, and with --query; a run has its own train split")
+    others = [name for name in ("query", "validation", "name", "side_columns", "edge_features", "query_edge_features")
+              if getattr(flags, name)]
+    if flags.image and others:
+        raise InputError("--image and --{} exclude each other; a photo is compared with a run's gallery".format(
+            others[0]))
+    if flags.json and not flags.image:
+        raise InputError("--json is for the answers to --image; rankings have a .json of their own")
     if flags.name is not None and (not flags.name or os.path.basename(flags.name) != flags.name
                                    or flags.name.startswith(".")):
         raise InputError("--name: {!r} cannot name a file; use a plain word".format(flags.name))
@@ -120,6 +135,63 @@ def _read_train(flags, run):
     if run and sources.has_split(run, "train") and sources.has_labels(run, "train"):
         return sources.from_run(run, "train", labels=True)
     return None
+
+
+def _answer(flags, run, config, overrides):
+    """Print, and with --json write, the gallery images that are most like each photo of --image."""
+    meta = _check_photos(flags, run, config, overrides)
+    from slim_retrieval.training import photos  # here: it needs TensorFlow
+    asked, seconds = photos.extract(run, meta, flags.image, config["extraction"]["devices"])
+    estimator = index.fitted(flags.method, config, meta["features_hash"],
+                             lambda: (sources.from_run(run, "gallery"), _read_train(flags, run)), run)
+    k = min(config["retrieval"]["k"] if "retrieval.k" in overrides else 10, meta["rows"])
+    ids, similarities, took = index.ask(estimator, asked, k or meta["rows"])
+    columns = feature_store.read_index(os.path.join(run, "features", "gallery", "index.csv"))
+    answers = [{"image": path, "neighbours": [
+        dict({name: columns[name][i] for name in ("label", "path") if name in columns}, rank=rank + 1,
+             similarity=None if similarities is None else round(float(similarities[row, rank]), 6))
+        for rank, i in enumerate(ids[row]) if i >= 0]} for row, path in enumerate(flags.image)]
+    _print_answers(answers)
+    print("  {}: {:.1f} ms for the query (transform and search in {} images), {:.1f} ms for the features of {}".format(
+        flags.method, 1000 * took, meta["rows"], 1000 * seconds, "1 photo" if len(asked) == 1 else
+        "{} photos".format(len(asked))))
+    if flags.json:
+        files.write_json(flags.json, {"run": run, "method": flags.method, "answers": answers,
+                                      "query_milliseconds": round(1000 * took, 3)})
+
+
+def _check_photos(flags, run, config, overrides):
+    """Return meta.json of the gallery; refuse what cannot be answered before TensorFlow is imported."""
+    from slim_retrieval.datasets import images
+    fixed = [key for key in overrides if key.startswith(("extraction.", "model.")) and key != "extraction.devices"]
+    if fixed:
+        raise InputError("--{} has no place beside --image: photos are extracted as the gallery was".format(fixed[0]))
+    side = [name for name in side_sources.SOURCES if config["side"][name]] + (
+        ["denoise"] if config["side"]["denoise"] != "none" else [])
+    if side:
+        raise InputError("side.{} is {!r}, but --image takes no side information; leave it out".format(
+            side[0], config["side"][side[0]]))
+    path = os.path.join(run, "features", "gallery", "meta.json")
+    if not (sources.has_split(run, "gallery") and os.path.isfile(path)):
+        raise InputError("no gallery features in {}; run extract_features.py first".format(run))
+    for photo in flags.image:
+        images.decode(photo)
+    writable = flags.json and os.access(os.path.dirname(os.path.abspath(flags.json)), os.W_OK)
+    if flags.json and (os.path.isdir(flags.json) or not writable):
+        raise InputError("cannot write --json {}: give a file in a folder that is there and may be written to".format(
+            flags.json))
+    return files.read_json(path)
+
+
+def _print_answers(answers):
+    for answer in answers:
+        print(answer["image"])
+        width = max([5] + [len(found.get("label", "")) for found in answer["neighbours"]])
+        print("  rank  similarity  {:{}}  path".format("label", width))
+        for found in answer["neighbours"]:
+            similarity = "-" if found["similarity"] is None else "{:.4f}".format(found["similarity"])
+            print("  {:>4}  {:>10}  {:{}}  {}".format(found["rank"], similarity, found.get("label", ""), width,
+                                                      found["path"]))
 
 
 def _folder(flags, run):

@@ -27,33 +27,41 @@ def retrieve(name, config, query, gallery, train=None, folder=".", side=None, ed
     Raises:
       InputError: unknown method, widths that differ.
     """
-    make = lookup(methods.METHODS, name, "method")
+    lookup(methods.METHODS, name, "method")
     features.check_same_width(query.features, gallery.features)
+    stages = Stages()
+    estimator, section, teacher = fitted(name, config, gallery, train, folder, stages, side, edges)
+    k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
+    k = min(k, len(gallery.features))
+    to_ask = {"edge_features": edges[0].features} if edges else {}
+    ranks = _rank(estimator, query.features, k, config["retrieval"]["block"], stages, to_ask)
+    return ranks, _record(name, section, config["run"]["seed"], (query, gallery, teacher), ranks, stages, estimator)
+
+
+def fitted(name, config, gallery, train, folder, stages, side=None, edges=None):
+    """Return (estimator fitted on the gallery, its section of the configuration, the Source that taught it or None).
+
+    Args:
+      stages: Stages, which takes the times.
+      name, config, gallery, train, folder, side, edges: see `retrieve`.
+    """
+    make = lookup(methods.METHODS, name, "method")
     section, seed = dict(config.get(name, {})), config["run"]["seed"]
-    estimator, stages, teacher = make(section, seed), _Stages(), None
+    estimator, teacher = make(section, seed), None
     if methods.needs_training(name, section):
         teacher = learned.teacher(name, train, gallery)
         estimator, section["checkpoint"] = learned.learned(
             name, estimator, section, seed, teacher, folder, stages,
             lambda: _graph(estimator, teacher, config, folder, stages, "train_graph"))
     near = _graph(estimator, edges[1] if edges else gallery, config, folder, stages, "graph")
-    to_fit, to_ask = _edge_arguments(side, edges)
+    to_fit = {} if side is None else {"side": side}  # only methods that take it get it
+    if edges:
+        to_fit["edge_features"] = edges[1].features
     with stages("fit"):
         estimator.fit(gallery.features, neighbors=near, **to_fit)
     for what, why in getattr(estimator, "report_", {}).get("chosen", {}).items():
         print("  chosen {}: {}".format(what, why), flush=True)
-    k = config["retrieval"]["k"] or ranking.default_depth(len(gallery.features))
-    k = min(k, len(gallery.features))
-    ranks = _rank(estimator, query.features, k, config["retrieval"]["block"], stages, to_ask)
-    return ranks, _record(name, section, seed, (query, gallery, teacher), ranks, stages, estimator)
-
-
-def _edge_arguments(side, edges):
-    """Return what `fit` and what `transform` or `rank` are given besides features: only methods that take it get it."""
-    to_fit = {} if side is None else {"side": side}
-    if not edges:
-        return to_fit, {}
-    return dict(to_fit, edge_features=edges[1].features), {"edge_features": edges[0].features}
+    return estimator, section, teacher
 
 
 def _rank(estimator, queries, k, block, stages, more):
@@ -67,7 +75,7 @@ def _rank(estimator, queries, k, block, stages, more):
         return ranking.rank(moved, estimator.gallery_, k, block)
 
 
-class _Stages(machine.Stopwatch):
+class Stages(machine.Stopwatch):
     """A stopwatch that prints each stage as it ends."""
 
     reused = False

@@ -31,6 +31,12 @@ def _resize(extraction):
     return "square" if extraction["resize"] == "square" else "aspect, multiples of {}".format(extraction["multiple"])
 
 
+def checksum_of(checkpoint):
+    """Return a text that depends on every variable of a checkpoint: its index, which holds a checksum of each."""
+    with open(checkpoint + ".index", "rb") as stream:
+        return stream.read().hex()
+
+
 def outputs(run, checkpoint, model, preprocessing, options):
     """Return an Output for extraction.end_point and for each of more_end_points.
 
@@ -44,8 +50,7 @@ def outputs(run, checkpoint, model, preprocessing, options):
       InputError: an end point named twice, or a whitening that does not fit.
     """
     extraction, found = options["extraction"], []
-    with open(checkpoint + ".index", "rb") as stream:  # it holds a checksum of every variable
-        checksum = stream.read().hex()
+    checksum = checksum_of(checkpoint)
     for number, end_point in enumerate([extraction["end_point"]] + extraction["more_end_points"]):
         about = {"checkpoint": os.path.basename(checkpoint), "weights": extraction["weights"], "model": model,
                  "preprocessing": preprocessing, "end_point": end_point, "pooling": options["model"]["pooling"],
@@ -92,7 +97,8 @@ def write(network, table, split, run, outputs, options, image_shards):
         _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options,
                     image_shards)
         for _, folder, about, writer in writers:
-            _finish(writer, folder, table, dict(about, seed=options["run"]["seed"], versions=versions()))
+            _finish(writer, folder, table, dict(about, checkpoint_hash=digest(output.checksum),
+                                                seed=options["run"]["seed"], versions=versions()))
 
 
 def described(output, split, table):
