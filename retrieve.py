@@ -17,7 +17,7 @@ import os
 from slim_retrieval.common import feature_store, files, jobs, memory, runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.graph import index, leakage, methods, pipeline, side_information, side_sources, sources
+from slim_retrieval.graph import answers, index, leakage, methods, pipeline, side_information, side_sources, sources
 
 SHORT = {"k": "retrieval.k", "max_memory": "retrieval.max_memory", "backend": "jobs.backend",
          "workers": "jobs.workers", "scheduler": "jobs.scheduler"}
@@ -139,29 +139,25 @@ def _read_train(flags, run):
 
 def _answer(flags, run, config, overrides):
     """Print, and with --json write, the gallery images that are most like each photo of --image."""
-    meta = _check_photos(flags, run, config, overrides)
+    meta, columns = _check_photos(flags, run, config, overrides)
     from slim_retrieval.training import photos  # here: it needs TensorFlow
     asked, seconds = photos.extract(run, meta, flags.image, config["extraction"]["devices"])
     estimator = index.fitted(flags.method, config, meta["features_hash"],
                              lambda: (sources.from_run(run, "gallery"), _read_train(flags, run)), run)
-    k = min(config["retrieval"]["k"] if "retrieval.k" in overrides else 10, meta["rows"])
-    ids, similarities, took = index.ask(estimator, asked, k or meta["rows"])
-    columns = feature_store.read_index(os.path.join(run, "features", "gallery", "index.csv"))
-    answers = [{"image": path, "neighbours": [
-        dict({name: columns[name][i] for name in ("label", "path") if name in columns}, rank=rank + 1,
-             similarity=None if similarities is None else round(float(similarities[row, rank]), 6))
-        for rank, i in enumerate(ids[row]) if i >= 0]} for row, path in enumerate(flags.image)]
-    _print_answers(answers)
+    k = min(config["retrieval"]["k"] or meta["rows"] if "retrieval.k" in overrides else 10, meta["rows"])
+    ids, similarities, took = index.ask(estimator, asked, k)
+    found = answers.collect(flags.image, ids, similarities, columns)
+    print(answers.table(found))
     print("  {}: {:.1f} ms for the query (transform and search in {} images), {:.1f} ms for the features of {}".format(
         flags.method, 1000 * took, meta["rows"], 1000 * seconds, "1 photo" if len(asked) == 1 else
         "{} photos".format(len(asked))))
     if flags.json:
-        files.write_json(flags.json, {"run": run, "method": flags.method, "answers": answers,
+        files.write_json(flags.json, {"run": run, "method": flags.method, "answers": found,
                                       "query_milliseconds": round(1000 * took, 3)})
 
 
 def _check_photos(flags, run, config, overrides):
-    """Return meta.json of the gallery; refuse what cannot be answered before TensorFlow is imported."""
+    """Return meta.json and the columns of the gallery; refuse what cannot be answered before TensorFlow is imported."""
     from slim_retrieval.datasets import images
     fixed = [key for key in overrides if key.startswith(("extraction.", "model.")) and key != "extraction.devices"]
     if fixed:
@@ -171,8 +167,8 @@ def _check_photos(flags, run, config, overrides):
     if side:
         raise InputError("side.{} is {!r}, but --image takes no side information; leave it out".format(
             side[0], config["side"][side[0]]))
-    path = os.path.join(run, "features", "gallery", "meta.json")
-    if not (sources.has_split(run, "gallery") and os.path.isfile(path)):
+    folder = os.path.join(run, "features", "gallery")
+    if not (sources.has_split(run, "gallery") and os.path.isfile(os.path.join(folder, "meta.json"))):
         raise InputError("no gallery features in {}; run extract_features.py first".format(run))
     for photo in flags.image:
         images.decode(photo)
@@ -180,18 +176,13 @@ def _check_photos(flags, run, config, overrides):
     if flags.json and (os.path.isdir(flags.json) or not writable):
         raise InputError("cannot write --json {}: give a file in a folder that is there and may be written to".format(
             flags.json))
-    return files.read_json(path)
-
-
-def _print_answers(answers):
-    for answer in answers:
-        print(answer["image"])
-        width = max([5] + [len(found.get("label", "")) for found in answer["neighbours"]])
-        print("  rank  similarity  {:{}}  path".format("label", width))
-        for found in answer["neighbours"]:
-            similarity = "-" if found["similarity"] is None else "{:.4f}".format(found["similarity"])
-            print("  {:>4}  {:>10}  {:{}}  {}".format(found["rank"], similarity, found.get("label", ""), width,
-                                                      found["path"]))
+    meta = files.read_json(os.path.join(folder, "meta.json"))
+    columns = feature_store.read_index(os.path.join(folder, "index.csv"))
+    if len(columns["path"]) != meta.get("rows"):
+        raise InputError("{} has {} rows but {} features are said to be there; extract the features again "
+                         "(extract_features.py)".format(os.path.join(folder, "index.csv"), len(columns["path"]),
+                                                        meta.get("rows")))
+    return meta, columns
 
 
 def _folder(flags, run):

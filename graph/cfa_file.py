@@ -37,7 +37,8 @@ def save(model, folder, key):
         files.write_array(os.path.join(folder, name + ".npy"), array)
     files.write_json(os.path.join(folder, "meta.json"), meta)
     for name in os.listdir(folder):
-        if name.endswith(".npy") and name[:-4] not in arrays:  # of the index before, or of a killed writer
+        # Of the index before. What another process is writing at this moment has a temporary name.
+        if name.endswith(".npy") and name[:-4] not in arrays and not name.startswith(".partial"):
             files.remove(os.path.join(folder, name))
 
 

@@ -31,8 +31,9 @@ def fitted(name, config, key, read, folder):
         return cfa_file.load(path, key)
     except InputError as reason:
         print("  {}: building it".format(reason), flush=True)
-    cfa_file.save(pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0], path, key)
-    return cfa_file.load(path, key)  # mapped: what was built can go
+    model = pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
+    cfa_file.save(model, path, key)
+    return model
 
 
 def ask(estimator, queries, k):

@@ -138,6 +138,13 @@ def test_cfa_answers_from_its_index_without_reading_the_gallery(project, monkeyp
     assert "of other features or settings: building it" in capsys.readouterr().out
 
 
+def test_an_index_csv_of_another_length_is_refused(project, capsys):
+    path = os.path.join(GALLERY.format("plain"), "index.csv")
+    with open(path, "a") as stream:
+        stream.write("more.jpg,a\n")
+    assert "index.csv has 10 rows but 9 features" in failure(capsys, "--run", "plain", "--image", photos("plain")[0])
+
+
 def test_a_method_that_only_orders_has_no_similarities(project, capsys):
     answers = ask("plain", "--method", "k_reciprocal", "--k", "3")
     assert [[one["similarity"] for one in answer["neighbours"]] for answer in answers] == [[None] * 3] * 3

@@ -12,6 +12,7 @@ from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
 from slim_retrieval.nets.split_features import checksum_of
 from slim_retrieval.nets.whitening import apply_whitening
 
+BATCH = 32  # photos that the network takes at once
 AGAIN = "extract the features again (extract_features.py)"
 
 
@@ -38,7 +39,7 @@ def extract(run, meta, paths, devices=()):
                         weights=meta["weights"]) as network:
         start = time.perf_counter()
         found = network.of_list([images.decode(path, size_of=network.size_of, draft=meta["draft"]) for path in paths],
-                                len(paths))[0]
+                                min(len(paths), BATCH))[0]
     if whitening:
         found = apply_whitening(found, *whitening)
     norms = np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
