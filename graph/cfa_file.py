@@ -15,7 +15,7 @@ from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph.cfa import CFA
 from slim_retrieval.graph.cfa_automatic import Output
 
-FORMAT = 1
+FORMAT = 1  # raised also when `fit` comes to give something else for the same settings: older indexes are built anew
 STATE = ["gallery_", "original_", "source_", "mean_", "edge_mean_", "signatures_", "systems_", "levels_"]
 
 
