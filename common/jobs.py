@@ -16,6 +16,8 @@ from slim_retrieval.common.progress import progress
 BACKENDS = {"serial": "in this process, without tasks", "threading": "threads", "loky": "processes of this machine",
             "dask": "a cluster of Dask, named by its scheduler's address"}
 
+TIMEOUT = "10s"  # for finding the scheduler
+
 _chosen = {"backend": "serial", "workers": -1, "scheduler": "", "folder": None}
 
 
@@ -25,18 +27,19 @@ def choose(backend, folder, workers=0, scheduler=""):
     Args:
       backend: a name in BACKENDS.
       folder: where tasks find what they share and write what they find; on a cluster, on storage that all machines see.
-      workers: threads or processes; 0: one for each processor.
+      workers: threads or processes; 0: one for each processor. Dask: how many must be there, at least one.
       scheduler: address of Dask's scheduler, such as tcp://10.0.0.1:8786.
 
     Raises:
-      InputError: an unknown backend, a missing or unreachable scheduler, or Dask is not installed.
+      InputError: an unknown backend, a missing or unreachable scheduler, too few workers, a cluster that cannot run our
+        tasks, or Dask is not installed.
     """
     lookup(BACKENDS, backend, "backend")
     if (backend == "dask") != bool(scheduler):
         raise InputError("backend {} and scheduler {!r}: a scheduler goes with backend dask, which needs one".format(
             backend, scheduler))
     if backend == "dask":
-        _connect(scheduler)
+        _connect(scheduler, max(1, workers))
     _chosen.update(backend=backend, workers=workers or -1, scheduler=scheduler, folder=folder)
 
 
@@ -86,16 +89,29 @@ def run(function, tasks, what):
         pass
 
 
-def _connect(scheduler):
-    """Raise InputError unless there is a scheduler at the address."""
+def hello():
+    """Task: show that a worker has this package."""
+    return True
+
+
+def _connect(scheduler, workers):
+    """Raise InputError unless there is a scheduler at the address, with workers that can run our tasks."""
     try:
         from distributed import Client
     except ImportError:
         raise InputError('backend dask needs Dask, which is not installed; pip install "dask[distributed]"') from None
     try:
-        with Client(scheduler, timeout="10s") as client:
-            if not client.scheduler_info()["workers"]:
-                raise InputError("the Dask scheduler at {} has no workers; start some: dask worker {}".format(
-                    scheduler, scheduler))
+        client = Client(scheduler, timeout=TIMEOUT)
     except (OSError, ValueError) as error:
         raise InputError("no Dask scheduler at {}: {}".format(scheduler, error or type(error).__name__)) from None
+    with client:
+        found = len(client.scheduler_info()["workers"])
+        if found < workers:
+            raise InputError("the Dask scheduler at {0} has {1} workers, wanted are {2}; start more: dask worker "
+                             "{0}".format(scheduler, found, workers))
+        try:  # without the package on the scheduler, joblib would wait for ever
+            client.submit(hello, pure=False).result(timeout=60)
+        except Exception as error:
+            raise InputError("the Dask cluster at {} cannot run tasks of slim-retrieval; install the same version on "
+                             "its scheduler and workers ({})".format(
+                                 scheduler, str(error).strip().split("\n")[0])) from None

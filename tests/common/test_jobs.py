@@ -1,3 +1,4 @@
+import glob
 import os
 import signal
 import subprocess
@@ -25,40 +26,30 @@ def unit_rows(n, d, seed=0):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def graph_and_solution(gallery, folder, monkeypatch):
-    monkeypatch.setattr(knn_tasks, "ROWS", 100)
+def graph_and_solution(gallery, folder, monkeypatch, rows=100):
+    monkeypatch.setattr(knn_tasks, "ROWS", rows)
     ids, similarities, meta = knn_store.load_or_build(gallery, 7, str(folder), "abc", index="exact")
     matrix = affinity.normalised(affinity.affinity(edges.edges(ids, similarities, 7, "mutual"), 3))
     return ids, diffusion.solve(matrix, 0.9, gallery, 1e-4, block=3)[0], meta
 
 
-def square(number, seen, output):
-    """A task that also leaves a trace of each call."""
-    with open(seen, "a") as stream:
-        stream.write("{} ".format(number))
-    if number == 3 and os.path.exists(seen + ".fail"):
-        raise InputError("task 3 has no luck")
-    files.write_json(output, number ** 2)
-
-
-def tasks_of(tmp_path, count=6):
-    return [(i, str(tmp_path / "seen"), str(tmp_path / "out-{}.json".format(i))) for i in range(count)]
-
-
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_tasks_whose_file_is_there_are_not_run_again(tmp_path, chosen, backend):
     chosen(backend, workers=2)
-    tasks = tasks_of(tmp_path)
-    (tmp_path / "seen.fail").write_text("")
-    with pytest.raises(InputError, match="task 3 has no luck"):
-        jobs.run(square, tasks, "squares")
-    done = {task[0] for task in tasks if os.path.exists(task[-1])}
-    assert 3 not in done
-    (tmp_path / "seen.fail").unlink()
-    (tmp_path / "seen").write_text("")
-    jobs.run(square, tasks, "squares")
-    assert sorted(int(number) for number in (tmp_path / "seen").read_text().split()) == sorted(set(range(6)) - done)
-    assert [files.read_json(task[-1]) for task in tasks] == [0, 1, 4, 9, 16, 25]
+    gallery = unit_rows(20, 4)
+    galleries, found = ([str(tmp_path / name.format(i)) for i in range(6)] for name in ("g-{}.npy", "found-{}.npz"))
+    for path in galleries[:3] + galleries[4:]:
+        np.save(path, gallery)
+    tasks = [(path, 0, 20, 3, output) for path, output in zip(galleries, found)]
+    with pytest.raises(FileNotFoundError, match="g-3.npy"):
+        jobs.run(knn_tasks.block, tasks, "neighbours")
+    before = {path: os.stat(path).st_mtime_ns for path in found if os.path.exists(path)}
+    assert found[3] not in before
+    np.save(galleries[3], gallery)
+    jobs.run(knn_tasks.block, tasks, "neighbours")
+    assert before == {path: os.stat(path).st_mtime_ns for path in before}
+    for path in found:
+        np.testing.assert_array_equal(np.load(path)["ids"], knn.neighbors(gallery, 3)[0])
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
@@ -85,7 +76,7 @@ def test_a_mapped_array_is_shared_by_its_own_file_and_a_part_of_it_is_not(tmp_pa
 
 
 def start_dask(folder, count):
-    """Return (scheduler, its address, workers), processes of their own on the loopback address."""
+    """Return (scheduler, workers), processes of their own on the loopback address, once all workers are there."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[1:]))
     address = str(folder / "scheduler.json")
     common = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -98,38 +89,34 @@ def start_dask(folder, count):
         if os.path.exists(address):
             found = files.read_json(address)["address"]
             try:
-                jobs.choose("dask", str(folder), scheduler=found)
-                return scheduler, found, workers
+                jobs.choose("dask", str(folder), scheduler=found, workers=count)
+                return scheduler, workers
             except InputError:
                 pass
         time.sleep(0.3)
     raise AssertionError("Dask did not start")
 
 
-def slow_block(gallery, start, stop, k, output):
-    time.sleep(0.3)
-    knn_tasks.block(gallery, start, stop, k, output)
+def kill_when_some_are_done(process, folder, seen):
+    """Kill a process as soon as the first task's file is there; note how many there are then."""
+    while not seen:
+        seen.extend(glob.glob(os.path.join(folder, "tasks", "*", "neighbors-*.npz")))
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
 
 
 def test_a_dask_worker_that_is_killed_midway_changes_nothing(tmp_path, chosen, monkeypatch):
     pytest.importorskip("distributed")
     gallery = unit_rows(900, 8)
     expected = graph_and_solution(gallery, tmp_path / "serial", monkeypatch)
-    scheduler, _, workers = start_dask(tmp_path, 2)
+    scheduler, workers = start_dask(tmp_path, 2)
     try:
-        killed, run = [], jobs.run
-
-        def and_kill(function, tasks, what):
-            if not killed:
-                killed.append(threading.Timer(0.5, workers[0].send_signal, [signal.SIGKILL]))
-                killed[0].start()
-                function = slow_block
-            run(function, tasks, what)
-
-        monkeypatch.setattr(jobs, "run", and_kill)
-        found = graph_and_solution(gallery, tmp_path / "dask", monkeypatch)
-        killed[0].join()
-        assert workers[0].wait(10) == -signal.SIGKILL
+        seen = []
+        killer = threading.Thread(target=kill_when_some_are_done, args=(workers[0], str(tmp_path), seen))
+        killer.start()
+        found = graph_and_solution(gallery, tmp_path / "dask", monkeypatch, rows=9)
+        killer.join()
+        assert workers[0].wait(10) == -signal.SIGKILL and 0 < len(seen) < 100
         np.testing.assert_array_equal(found[0], expected[0])
         np.testing.assert_array_equal(found[1], expected[1])
     finally:
@@ -146,7 +133,8 @@ def test_what_does_not_fit_together_is_refused(tmp_path, chosen):
         chosen("loky", scheduler="tcp://127.0.0.1:1")
 
 
-def test_a_scheduler_that_is_not_there_is_said(chosen):
+def test_a_scheduler_that_is_not_there_is_said(chosen, monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(jobs, "TIMEOUT", "1s")
     with pytest.raises(InputError, match="no Dask scheduler at tcp://127.0.0.1:9"):
         chosen("dask", scheduler="tcp://127.0.0.1:9")
