@@ -12,6 +12,8 @@ RUN := fashion_mnist
 METHODS := none alpha_qe cfa gfr
 # A folder that holds the Fashion-MNIST files; without it they are fetched.
 FASHION_MNIST :=
+# One process for each processor; the tests of a file stay together, because they share what they build.
+PYTEST_FLAGS := -n auto --dist loadfile
 # Further flags for every script of the demo.
 DEMO_FLAGS :=
 

@@ -14,7 +14,7 @@ from slim_retrieval.common.errors import InputError
 
 SHARE = 16  # an array above this part of the budget lies in a scratch file
 BLOCKS = 4  # part of the budget for the blocks of one computation
-LEAST = 2**29  # bytes: Python and the libraries take more than half of it
+LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of it
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 DONTNEED = 4  # MADV_DONTNEED, on Linux and macOS
 
@@ -32,7 +32,7 @@ def limit_to(size, folder):
       InputError: less than the libraries take.
     """
     if size is not None and size < LEAST:
-        raise InputError("max_memory is {:.2f} GiB; the libraries alone take about a quarter, so give at least "
+        raise InputError("max_memory is {:.2f} GiB; the libraries alone take about 0.3, so give at least "
                          "{:.1f}".format(size / 2**30, LEAST / 2**30))
     _budget.update(bytes=None if size is None else int(size), folder=folder)
 

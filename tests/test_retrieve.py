@@ -141,14 +141,14 @@ def test_no_run_says_what_to_do(tmp_path, monkeypatch, capsys):
 
 
 def test_a_memory_budget_is_obeyed_and_changes_no_ranking(tmp_path):
-    """Features, centred features and output are 98, 98 and 123 MB, beside some 300 for Python and the libraries."""
+    """Features, centred features and output are 106, 106 and 133 MB, beside some 300 for Python and the libraries."""
     random = np.random.RandomState(0)
-    rows = random.rand(300, 2048)[random.randint(300, size=12000)] + 0.3 * random.rand(12000, 2048)
+    rows = random.rand(300, 2048)[random.randint(300, size=13000)] + 0.3 * random.rand(13000, 2048)
     np.save(str(tmp_path / "g.npy"), (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
     np.save(str(tmp_path / "q.npy"), np.load(str(tmp_path / "g.npy"))[:50])
     del rows
     peaks, ranks = {}, {}
-    for limit in ("0", "0.5"):
+    for limit in ("0", "0.6"):
         folder = tmp_path / limit
         command = [sys.executable, SCRIPT, "--query", str(tmp_path / "q.npy"), "--gallery",
                    str(tmp_path / "g.npy"), "--method", "cfa", "--k", "100", "--graph.neighbors", "50",
@@ -157,5 +157,5 @@ def test_a_memory_budget_is_obeyed_and_changes_no_ranking(tmp_path):
         peaks[limit] = files.read_json(str(folder / "cfa.json"))["peak_memory_mb"]
         ranks[limit] = np.load(str(folder / "cfa.npy"))
         assert not list(folder.glob(".scratch*"))
-    assert peaks["0.5"] * 1e6 < 0.5 * 2**30 < peaks["0"] * 1e6, peaks
-    np.testing.assert_array_equal(ranks["0.5"], ranks["0"])
+    assert peaks["0.6"] * 1e6 < 0.6 * 2**30 < peaks["0"] * 1e6, peaks
+    np.testing.assert_array_equal(ranks["0.6"], ranks["0"])

@@ -10,7 +10,7 @@ from slim_retrieval.nets import whiten
 from slim_retrieval.nets.whitening import fit_lw, fit_pca
 
 FEATURES = np.random.RandomState(0).randn(12, 4).astype(np.float32)
-META = {"checkpoint": "model.ckpt-7", "end_point": "embedding", "pooling": "average", "gem_p": 3.0, "resize": "square",
+META = {"checkpoint": "model.ckpt-7", "weights": "raw", "end_point": "embedding", "pooling": "average", "gem_p": 3.0, "resize": "square",
         "views": {"scales": [1.0], "flip": False, "aggregate": "mean"}, "whitening": None}
 
 
