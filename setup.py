@@ -43,6 +43,7 @@ setup(
         "report": ["umap-learn>=0.5"],
         "export": EXPORT,
         "cluster": CLUSTER,
-        "test": EXPORT + CLUSTER + ["pytest>=7", "pytest-xdist>=3", "selenium>=4.11", "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
+        "test": EXPORT + CLUSTER + ["pytest>=7", "pytest-xdist>=3", "selenium>=4.11",
+                                    "pytrec-eval-terrier>=0.5" + TF2, "ruff>=0.6" + TF2],
     },
 )

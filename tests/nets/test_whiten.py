@@ -10,8 +10,8 @@ from slim_retrieval.nets import whiten
 from slim_retrieval.nets.whitening import fit_lw, fit_pca
 
 FEATURES = np.random.RandomState(0).randn(12, 4).astype(np.float32)
-META = {"checkpoint": "model.ckpt-7", "weights": "raw", "end_point": "embedding", "pooling": "average", "gem_p": 3.0, "resize": "square",
-        "views": {"scales": [1.0], "flip": False, "aggregate": "mean"}, "whitening": None}
+META = {"checkpoint": "model.ckpt-7", "weights": "raw", "end_point": "embedding", "pooling": "average", "gem_p": 3.0,
+        "resize": "square", "views": {"scales": [1.0], "flip": False, "aggregate": "mean"}, "whitening": None}
 
 
 @pytest.fixture
