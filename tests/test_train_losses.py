@@ -70,6 +70,8 @@ def test_tasks_share_a_trunk_with_curves_of_their_own_and_resume_exactly(photos,
     assert whole["logits/colour/weights"].shape[1] == 2 and whole["logits/tags/weights"].shape[1] == 2
     assert whole["losses/proxy_anchor/proxies"].shape[0] == 6 and (whole["losses/triplet/memory_labels"] >= 0).all()
     assert json.load(open("runs/tasks/checkpoints/model.json"))["classes"]["colour"] == ["blue", "red"]
+    if method == "fixed":
+        return  # gradnorm has all of its state, and more
 
     train_multi_gpu.main(["--config", "tasks.yaml", "--run.name", "half", "--training.steps", "3"])
     train_multi_gpu.main(["--config", "tasks.yaml", "--run.name", "half"])

@@ -83,11 +83,11 @@ def test_run_folder_and_what_training_changed(project):
 
 
 def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
-    train("--run.name", "whole", "--training.steps", "400", "--training.save_every_steps", "5")
+    train("--run.name", "whole", "--training.steps", "200", "--training.save_every_steps", "5")
     killed = 0
     wait = np.random.RandomState(int(time.time())).uniform(0.05, 0.4)
     for _ in range(2):
-        process = start("--run.name", "killed", "--training.steps", "400", "--training.save_every_steps", "5")
+        process = start("--run.name", "killed", "--training.steps", "200", "--training.save_every_steps", "5")
         before = checkpoints.latest("runs/killed/checkpoints")
         while process.poll() is None and checkpoints.latest("runs/killed/checkpoints") == before:
             time.sleep(0.01)
@@ -96,9 +96,9 @@ def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
-    assert killed and checkpoints.step_of(checkpoints.latest("runs/killed/checkpoints")) < 400
-    train("--run.name", "killed", "--training.steps", "400", "--training.save_every_steps", "5")
-    whole, resumed = weights("whole", 400), weights("killed", 400)
+    assert killed and checkpoints.step_of(checkpoints.latest("runs/killed/checkpoints")) < 200
+    train("--run.name", "killed", "--training.steps", "200", "--training.save_every_steps", "5")
+    whole, resumed = weights("whole", 200), weights("killed", 200)
     assert set(whole) == set(resumed)
     for name in whole:
         np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
