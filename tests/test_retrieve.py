@@ -157,5 +157,5 @@ def test_a_memory_budget_is_obeyed_and_changes_no_ranking(tmp_path):
         peaks[limit] = files.read_json(str(folder / "cfa.json"))["peak_memory_mb"]
         ranks[limit] = np.load(str(folder / "cfa.npy"))
         assert not list(folder.glob(".scratch*"))
-    assert peaks["0.6"] * 1e6 < 0.6 * 2**30 < peaks["0"] * 1e6, peaks
+    assert peaks["0.6"] * 1e6 < 0.6 * 2**30 and peaks["0.6"] + 80 < peaks["0"], peaks
     np.testing.assert_array_equal(ranks["0.6"], ranks["0"])

@@ -117,8 +117,9 @@ def test_a_dask_worker_that_is_killed_midway_changes_nothing(tmp_path, chosen, m
         found = graph_and_solution(gallery, tmp_path / "dask", monkeypatch, rows=9)
         killer.join()
         assert workers[0].wait(10) == -signal.SIGKILL and 0 < len(seen) < 100
+        # Nine rows at a time: a matrix product of another shape rounds otherwise.
         np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
     finally:
         for process in workers + [scheduler]:
             process.kill()
