@@ -140,6 +140,7 @@ def test_no_run_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert "no run in runs/; train first" in fails([], capsys)
 
 
+@pytest.mark.long
 def test_a_memory_budget_is_obeyed_and_changes_no_ranking(tmp_path):
     """Features, centred features and output are 106, 106 and 133 MB, beside some 300 for Python and the libraries."""
     random = np.random.RandomState(0)

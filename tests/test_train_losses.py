@@ -56,6 +56,7 @@ def multi_task(method):
                      "save_every_steps": 3, "schedule": {"learning_rate": 0.01}}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["fixed", "gradnorm"])
 def test_tasks_share_a_trunk_with_curves_of_their_own_and_resume_exactly(photos, method):
     (photos / "tasks.yaml").write_text(yaml.safe_dump(multi_task(method)))

@@ -82,6 +82,7 @@ def test_run_folder_and_what_training_changed(project):
     assert stored["preprocessing"] == "minus_one_to_one" and stored["model"]["network"] == "small_cnn"
 
 
+@pytest.mark.long
 def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
     train("--run.name", "whole", "--training.steps", "200", "--training.save_every_steps", "5")
     killed = 0

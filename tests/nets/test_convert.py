@@ -155,6 +155,7 @@ def random_arrays(shapes):
     return {name: value.astype(np.float32) for name, value in values.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network, keras_name, width", [("resnet_v1_50", "ResNet50", 1.0),
                                                         ("mobilenet_v2", "MobileNetV2", 0.35)])
 def test_keras(options, tmp_path, network, keras_name, width):

@@ -39,7 +39,8 @@ def test_no_network_is_untested():
     assert set(MAPS) == set(VARIABLES) == set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if name[-3:] in ("101", "152") else [])
+                                  for name in sorted(NETWORKS)])
 def test_builds_for_inference_and_for_training_at_two_sizes(name):
     options = {"network": name, "depth_multiplier": 1.0}
     with tf.Graph().as_default():
