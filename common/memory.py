@@ -18,6 +18,8 @@ LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of i
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 DONTNEED = 4  # MADV_DONTNEED, on Linux and macOS
 
+_madvise = getattr(ctypes.CDLL(None), "madvise", None)
+
 _budget = {"bytes": None, "folder": None}
 
 
@@ -57,14 +59,14 @@ def release(*arrays):
 
     Arrays that are no memory maps are left alone.
     """
-    if _budget["bytes"] is None or not hasattr(ctypes.CDLL(None), "madvise"):
+    if _budget["bytes"] is None or _madvise is None:
         return
     for array in arrays:
         mapped = _mapped(array)
         if mapped is not None and mapped.mode in ("r", "r+", "w+"):  # shared with the file: nothing is lost
             first = mapped.ctypes.data // PAGE * PAGE
             length = mapped.ctypes.data + mapped.nbytes - first
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), ctypes.c_int(DONTNEED))
+            _madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), ctypes.c_int(DONTNEED))
 
 
 def columns(rows, arrays, most):

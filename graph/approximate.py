@@ -44,17 +44,8 @@ def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
     if len(short):
         ids[short], similarities[short] = _exact(gallery, short, k)
     _sort(ids, similarities)
-    about["recall"] = round(share_found(similarities[measured], _exact(gallery, measured, k)[1]), 4)
+    about["recall"] = round(knn.share_found(similarities[measured], _exact(gallery, measured, k)[1]), 4)
     return ids, similarities, about
-
-
-def share_found(similarities, true):
-    """Return the mean share of the true neighbours that was found; among equal similarities each is as good.
-
-    Args:
-      similarities, true: float32 [m, k], best first.
-    """
-    return float(np.mean(similarities >= true[:, -1:] - 1e-6))
 
 
 def _probes(gallery, rows, ids, centres, recall):

@@ -34,25 +34,21 @@ class Lists:
         """Offer the columns to the rows' lists, and, where `both`, the rows to the columns' lists.
 
         Args:
-          products: float32 [a, b], C order, or a function that returns some of its rows, given (first, last).
+          products: function that returns some rows of the products, float32 [last - first, b], given (first, last).
           rows, columns: int [a], int [b], what they are; none twice.
           pool: an executor.
         """
         rows, columns = (np.ascontiguousarray(ids, np.int32) for ids in (rows, columns))
         shape = len(rows), len(columns)
-        if callable(products):
-            made, products = products, np.empty(shape, np.float32)
-        else:
-            made = None
+        whole = np.empty(shape, np.float32)
 
         def by_rows(part):
-            if made is not None:
-                products[part[0]:part[1]] = made(*part)
-            self._run(products, part + (0, shape[1]), rows, columns, False)
+            whole[part[0]:part[1]] = products(*part)
+            self._run(whole, part + (0, shape[1]), rows, columns, False)
 
         run(pool, by_rows, _parts(shape[0], pool))
         if both:
-            run(pool, lambda part: self._run(products, (0, shape[0]) + part, rows, columns, True),
+            run(pool, lambda part: self._run(whole, (0, shape[0]) + part, rows, columns, True),
                 _parts(shape[1], pool))
 
     def _run(self, products, part, rows, columns, by_columns):

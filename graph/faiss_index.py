@@ -41,7 +41,7 @@ def neighbors(gallery, k, factory, sample, recall, seed=0):
     while effort is not None:
         faiss.ParameterSpace().set_index_parameter(index, effort, value)
         found = _search(index, gallery, rows, k, compressed)[1]
-        if np.mean(found >= true[:, -1:] - 1e-6) >= recall or value >= n:
+        if knn.share_found(found, true) >= recall or value >= n:
             break
         value *= 2
     ids, similarities = np.empty((n, k), np.int32), np.empty((n, k), np.float32)

@@ -68,6 +68,15 @@ def without_self(ids, start=0):
     return others
 
 
+def share_found(similarities, true):
+    """Return the mean share of the true neighbours that was found; among equal similarities each is as good.
+
+    Args:
+      similarities, true: float32 [m, k], best first.
+    """
+    return float(np.mean(similarities >= true[:, -1:] - 1e-6))
+
+
 def enough(given, gallery, k):
     """Return the neighbours given if they are k wide (or as wide as the gallery allows), else compute them."""
     if given is not None and given[0].shape[1] >= min(k, len(gallery) - 1):

@@ -4,7 +4,7 @@ import os
 import numpy as np
 
 from slim_retrieval.common import files, jobs, memory
-from slim_retrieval.graph import knn
+from slim_retrieval.graph import keys, knn
 
 ROWS = 4096  # of a task
 
@@ -34,6 +34,6 @@ def block(gallery, start, stop, k, output):
     """Task: write the neighbours of the rows from start to before stop of a gallery (.npy) to `output` (.npz)."""
     array = np.load(gallery, mmap_mode="r")
     ids, similarities = knn.search(array[start:stop], array, k + 1)
-    others = knn.without_self(ids, start)
+    ids, similarities = keys.without(np.arange(start, stop), similarities, ids, k)
     with files.replacing(output) as path:
-        np.savez(path, ids=ids[others].reshape(-1, k), similarities=similarities[others].reshape(-1, k))
+        np.savez(path, ids=ids, similarities=similarities)

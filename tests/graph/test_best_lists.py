@@ -20,6 +20,10 @@ def slowly(n, k, offers, same):
     return [sorted(found.items(), key=lambda item: -item[1])[:k] for found in heard]
 
 
+def rows_of(products):
+    return lambda first, last: products[first:last]
+
+
 @pytest.mark.parametrize("same, both", [(True, True), (True, False), (False, False)])
 def test_the_best_of_what_was_offered_stay(same, both):
     random, n, k = np.random.RandomState(0), 150, 7
@@ -35,7 +39,7 @@ def test_the_best_of_what_was_offered_stay(same, both):
     with workers() as pool:
         for offer in offers:
             offer[0] = np.ascontiguousarray(products[np.ix_(offer[1], offer[2])])
-            found.offer(offer[0], offer[1], offer[2], pool, both)
+            found.offer(rows_of(offer[0]), offer[1], offer[2], pool, both)
     for row, expected in enumerate(slowly(n, k, offers, same)):
         ids, similarities = zip(*expected) if expected else ((), ())
         pads = k - len(expected)
@@ -53,7 +57,7 @@ def test_products_may_come_part_by_part():
 
     whole, cut = best_lists.Lists(300, 5), best_lists.Lists(300, 5)
     with workers() as pool:
-        whole.offer(products, np.arange(300), np.arange(80), pool)
+        whole.offer(rows_of(products), np.arange(300), np.arange(80), pool)
         cut.offer(some, np.arange(300), np.arange(80), pool)
     np.testing.assert_array_equal(cut.ids, whole.ids)
     np.testing.assert_array_equal(whole.ids, np.argsort(-products, axis=1)[:, :5])
