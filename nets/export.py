@@ -29,6 +29,7 @@ from slim_retrieval.nets.export_graph import build, expected_features, sample_im
 from slim_retrieval.nets.extraction import NO_CHECKPOINT, SHAPES_WEIGHTS, FeatureNetwork, stored_model
 from slim_retrieval.nets.factory import get_layout, get_network
 from slim_retrieval.nets.sources import checkpoint_prefix
+from slim_retrieval.nets.split_features import views as views_of
 from slim_retrieval.nets.stored_weights import choose
 
 ALLOWED = 1e-4
@@ -119,7 +120,7 @@ def read_source(flags, overrides):
     check_layout(checkpoint, model)
     if os.path.isfile(os.path.join(os.path.dirname(checkpoint), "model.json")):
         model = dict(stored_model(os.path.dirname(checkpoint), model, end_points[0])["model"], gem_p=model["gem_p"])
-    views = {key: extraction[key] for key in ("scales", "flip", "aggregate")}
+    views = views_of(options)
     if not os.path.isfile(checkpoint + ".index"):
         raise InputError(NO_CHECKPOINT.format(checkpoint))
     extraction["weights"] = choose(tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map(),

@@ -31,6 +31,12 @@ def _resize(extraction):
     return "square" if extraction["resize"] == "square" else "aspect, multiples of {}".format(extraction["multiple"])
 
 
+def resize_of(text):
+    """Return {"resize", "multiple"} of ExtractionConfig from what meta.json says of them."""
+    words = text.replace(",", "").split()
+    return {"resize": words[0], "multiple": int(words[-1]) if len(words) > 1 else 32}
+
+
 def checksum_of(checkpoint):
     """Return a text that depends on every variable of a checkpoint: its index, which holds a checksum of each."""
     with open(checkpoint + ".index", "rb") as stream:

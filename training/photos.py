@@ -9,7 +9,7 @@ from slim_retrieval.common.files import digest
 from slim_retrieval.datasets import images
 from slim_retrieval.nets import whiten
 from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
-from slim_retrieval.nets.split_features import checksum_of
+from slim_retrieval.nets.split_features import checksum_of, resize_of
 from slim_retrieval.nets.whitening import apply_whitening
 
 BATCH = 32  # photos that the network takes at once
@@ -32,9 +32,7 @@ def extract(run, meta, paths, devices=()):
     checkpoint = _checkpoint(run, meta)
     stored_model(os.path.dirname(checkpoint), meta["model"], meta["end_point"])
     whitening = _whitening(run, meta)
-    resize = meta["resize"].split()
-    running = {"resize": resize[0].rstrip(","), "multiple": int(resize[-1]) if len(resize) > 1 else 32,
-               "devices": list(devices), "precision": meta["precision"]}
+    running = dict(resize_of(meta["resize"]), devices=list(devices), precision=meta["precision"])
     with FeatureNetwork(checkpoint, meta["model"], meta["end_point"], meta["pooling"], (), meta["views"], running,
                         weights=meta["weights"]) as network:
         start = time.perf_counter()

@@ -13,7 +13,7 @@ from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.sources import checkpoint_prefix
 from slim_retrieval.nets.stored_weights import choose, stored_names
 from slim_retrieval.training.checkpoints import latest
-from slim_retrieval.training.towers import in_scope
+from slim_retrieval.training.towers import in_scope, scopes_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def restore_pretrained(session, path, variables, backbone, exclude_scopes=(), ig
     for scope in exclude_scopes:
         if not any(in_scope(v.op.name, scope) for v in variables):
             raise InputError("model.checkpoint_exclude_scopes: no variable lies under {!r}{}".format(
-                scope, nearest(scope, _scopes(variables))))
+                scope, nearest(scope, scopes_of(variables))))
     excluded = [v for v in variables if any(in_scope(v.op.name, scope) for scope in exclude_scopes)]
     wanted = [v for v in variables if v not in excluded]
     restored = [v for v in wanted if v.op.name in shapes]
@@ -117,8 +117,3 @@ def _check_shapes(path, variables, shapes, backbone):
 
 def _shapes(variables):
     return {v.op.name: v.shape.as_list() for v in variables}
-
-
-def _scopes(variables):
-    """Return all scopes that hold variables."""
-    return {"/".join(parts[:n]) for parts in (v.op.name.split("/") for v in variables) for n in range(1, len(parts))}

@@ -10,7 +10,7 @@ import math
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training.optimizers import build_optimizer, start_ops
-from slim_retrieval.training.towers import in_scope
+from slim_retrieval.training.towers import in_scope, scopes_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def factor_of(name, multipliers):
 
 def check_multipliers(variables, multipliers):
     """Refuse a scope that holds none of the trainable `variables`, and a factor that is no number from 0 up."""
-    scopes = {"/".join(parts[:n]) for parts in (v.op.name.split("/") for v in variables) for n in range(1, len(parts))}
+    scopes = scopes_of(variables)
     for scope, factor in multipliers.items():
         number = isinstance(factor, (int, float)) and not isinstance(factor, bool) and math.isfinite(factor)
         if not number or factor < 0:

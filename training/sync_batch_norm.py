@@ -7,8 +7,7 @@ has no public call to change an operation's input; `_update_input`, which its ow
 """
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-
-_BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+from slim_retrieval.nets.folding import BATCH_NORMS
 
 
 def synchronize(scopes, devices):
@@ -54,7 +53,7 @@ def moments(means, variances, count):
 
 def _batch_norms(scope):
     return [operation for operation in tf.get_default_graph().get_operations()
-            if operation.name.startswith(scope) and operation.type in _BATCH_NORMS
+            if operation.name.startswith(scope) and operation.type in BATCH_NORMS
             and operation.get_attr("is_training")]
 
 

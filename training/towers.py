@@ -132,6 +132,11 @@ def _why_none(scope, frozen):
     return " (model.freeze_up_to freezes those there)" if any(in_scope(name, scope) for name in frozen) else ""
 
 
+def scopes_of(variables):
+    """Return all scopes that hold variables, such as {"a", "a/b"} of a/b/weights."""
+    return {"/".join(parts[:n]) for parts in (v.op.name.split("/") for v in variables) for n in range(1, len(parts))}
+
+
 def in_scope(name, scope):
     """Return whether the variable `name` is `scope` or lies under it."""
     scope = scope.rstrip("/")
