@@ -90,13 +90,27 @@ def write_yaml(path, value):
 
 def write_array(path, array):
     """Write `array` (one dimension or more) as .npy to `path`, rows one after another, complete or not at all."""
-    header = np.lib.format.header_data_from_array_1_0(array)
-    header["fortran_order"] = False  # whatever lies in memory (a transpose is Fortran-ordered), rows are written
+    blocks = (array[start:start + 4096] for start in range(0, len(array), 4096))
+    write_blocks(path, array.dtype, array.shape, blocks)
+
+
+def write_blocks(path, dtype, shape, blocks):
+    """Write an array that comes as blocks of its rows, one after another, as .npy to `path`, complete or not at all."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": tuple(shape)}
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         # Through the open stream: numpy's tofile() loses the reason of a short write (a full disk).
         np.lib.format.write_array_header_1_0(stream, header)
-        for start in range(0, len(array), 4096):
-            stream.write(np.ascontiguousarray(array[start:start + 4096]).tobytes())
+        for block in blocks:
+            stream.write(np.ascontiguousarray(block).tobytes())
+
+
+def map_array(path, dtype, shape):
+    """Return the array in a .npy file, mapped and read-only; ValueError where it is of another type or shape."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if (array.dtype.str, list(array.shape)) != (dtype, list(shape)):
+        raise ValueError("{} holds {} {} instead of {} {}".format(
+            path, array.dtype.str, list(array.shape), dtype, list(shape)))
+    return array
 
 
 def digest(*parts):

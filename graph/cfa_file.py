@@ -55,7 +55,8 @@ def load(folder, key):
     if not isinstance(meta, dict) or (meta.get("format"), meta.get("key")) != (FORMAT, key):
         raise InputError("the index in {} is of other features or settings".format(folder))
     try:
-        arrays = {name: _map(os.path.join(folder, name + ".npy"), *about) for name, about in meta["arrays"].items()}
+        arrays = {name: files.map_array(os.path.join(folder, name + ".npy"), *about)
+                  for name, about in meta["arrays"].items()}
         model = CFA(**meta["settings"])
         for name, packed in meta["state"].items():
             setattr(model, name, _unpack(packed, arrays))
@@ -97,11 +98,3 @@ def _unpack(value, arrays):
     if set(value) == {"float32"}:
         return np.float32(value["float32"])
     return {key: _unpack(part, arrays) for key, part in value.items()}
-
-
-def _map(path, dtype, shape):
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if (array.dtype.str, list(array.shape)) != (dtype, shape):
-        raise ValueError("{} holds {} {} instead of {} {}".format(
-            path, array.dtype.str, list(array.shape), dtype, shape))
-    return array

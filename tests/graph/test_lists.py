@@ -16,7 +16,10 @@ def test_nearest_lists_are_those_of_a_sort():
     rows, centres = unit_rows(500, 6), unit_rows(40, 6, 1)
     with workers() as pool:
         found = lists.nearest(rows, centres, 4, pool)
-    np.testing.assert_array_equal(found, np.argsort(-(rows @ centres.T), axis=1)[:, :4])
+        first = lists.nearest_one(rows, centres, pool)
+    expected = np.argsort(-(rows @ centres.T), axis=1)
+    np.testing.assert_array_equal(found, expected[:, :4])
+    np.testing.assert_array_equal(first, expected[:, 0])
 
 
 def test_centroids_are_the_directions_of_clusters_far_apart():
