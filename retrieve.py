@@ -142,10 +142,10 @@ def _answer(flags, run, config, overrides):
     meta, columns = _check_photos(flags, run, config, overrides)
     from slim_retrieval.training import photos  # here: it needs TensorFlow
     asked, seconds = photos.extract(run, meta, flags.image, config["extraction"]["devices"])
-    estimator = index.fitted(flags.method, config, meta["features_hash"],
+    answering = index.fitted(flags.method, config, meta["features_hash"],
                              lambda: (sources.from_run(run, "gallery"), _read_train(flags, run)), run)
     k = min(config["retrieval"]["k"] or meta["rows"] if "retrieval.k" in overrides else 10, meta["rows"])
-    ids, similarities, took = index.ask(estimator, asked, k)
+    ids, similarities, took = index.ask(answering, asked, k)
     found = answers.collect(flags.image, ids, similarities, columns)
     print(answers.table(found))
     print("  {}: {:.1f} ms for the query (transform and search in {} images), {:.1f} ms for the features of {}".format(

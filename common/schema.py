@@ -347,6 +347,11 @@ class JobsConfig:
 class RetrievalConfig:
     k: int = option(0, "depth of the rankings; 0: the whole gallery up to 10,000 images, 1,000 beyond", minimum=0)
     block: int = option(1024, "queries scored at a time", minimum=1)
+    search: str = option("auto", "--image: auto looks, where the gallery is large, into the lists of images nearest to "
+                                 "the photo and misses some; exact at all images (rankings always are)",
+                         choices=["auto", "exact"])
+    recall: float = option(0.99, "auto: share of the nearest images that is to be found, as measured on a sample of "
+                                 "the gallery", minimum=0, maximum=1)
     max_memory: float = option(0.0, "GiB that the process may keep in memory; what is larger lies in scratch files "
                                     "beside the rankings; 0: no limit", minimum=0)
 

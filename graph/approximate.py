@@ -33,7 +33,7 @@ def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
         raise InputError("graph.recall is {}; it must be above 0 and at most 1".format(recall))
     random = np.random.RandomState(seed)
     chosen, measured = np.array_split(random.permutation(len(gallery))[:2 * SAMPLE], 2)
-    true = _exact(gallery, chosen, k)
+    true = exact(gallery, chosen, k)
     if factory is None and compiled.import_numba() is not None:
         ids, similarities, about = list_join.join(
             gallery, k, lambda centres: _probes(gallery, chosen, true[0], centres, recall), seed, store)
@@ -42,20 +42,19 @@ def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
         ids, similarities, about = faiss_index.neighbors(gallery, k, factory, (chosen, true), recall, seed)
     short = np.flatnonzero(ids[:, -1] < 0)  # looked at too few: these rows are searched exactly
     if len(short):
-        ids[short], similarities[short] = _exact(gallery, short, k)
+        ids[short], similarities[short] = exact(gallery, short, k)
     _sort(ids, similarities)
-    about["recall"] = round(knn.share_found(similarities[measured], _exact(gallery, measured, k)[1]), 4)
+    about["recall"] = round(knn.share_found(similarities[measured], exact(gallery, measured, k)[1]), 4)
     return ids, similarities, about
 
 
 def _probes(gallery, rows, ids, centres, recall):
     """Return how many lists to look at, so that the share `recall` of these pairs meets."""
     pairs = np.repeat(np.arange(len(rows)), ids.shape[1]), np.arange(ids.size)
-    needed = np.sort(lists.probes_needed(pairs, gallery[rows], gallery[ids.ravel()], centres))
-    return int(needed[min(int(np.ceil(recall * len(needed))), len(needed)) - 1])
+    return lists.covering(lists.probes_needed(pairs, gallery[rows], gallery[ids.ravel()], centres), recall)
 
 
-def _exact(gallery, rows, k):
+def exact(gallery, rows, k):
     """Return (ids, similarities) of the k nearest others of some rows, by a search of the whole gallery."""
     ids, similarities = knn.search(np.ascontiguousarray(gallery[rows]), gallery, k + 1)
     return keys.without(rows, similarities, ids, k)

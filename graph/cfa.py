@@ -153,12 +153,13 @@ class CFA:
         self.gallery_ = cfa_automatic.combine(output, self.original_, self.parts_, self.residual)
         self.levels_ = [cfa_automatic.Output(self.gallery_, self.original_, self.parts_, self.residual)]
 
-    def transform(self, queries, edge_features=None):
+    def transform(self, queries, edge_features=None, search=knn.search):
         """Return the queries as the gallery's rows are, a new float32 [q, d']; the input is not changed.
 
         Args:
           queries: float32 [q, d], rows L2-normalised.
           edge_features: the queries' features of the kind that made the gallery's edges, where there are such.
+          search: what finds the queries' nearest images in source_, called as knn.search.
 
         Raises:
           InputError: widths that differ, or a treatment of queries that has no answer here.
@@ -174,8 +175,7 @@ class CFA:
         features.check_same_width(near, self.source_, "query edge")
         count = max([self.query_neighbors] + [graph["k"] for systems in self.systems_ for system in systems
                                               for graph in system["graphs"]])
-        ids, similarities = knn.search(centring.apply(near, self.edge_mean_), self.source_,
-                                       min(count, len(self.source_)))
+        ids, similarities = search(centring.apply(near, self.edge_mean_), self.source_, min(count, len(self.source_)))
         original = current = centring.apply(queries, self.mean_)
         if self.signatures_ is not None:
             current = np.concatenate([signatures.of_queries(ids, self.signatures_), original], axis=1)

@@ -1,18 +1,27 @@
 """A fitted method that answers single queries, kept from call to call where fitting takes long.
 
-    <run>/index/cfa/     cfa_file.py; built by the first query, and again when features or settings are others
-    <run>/gfr/           what GFR learned (learned.py)
+    <run>/index/cfa/                       cfa_file.py; built by the first query, and again when features or settings
+                                           are others
+    <run>/index/<method>/lists/<array>/    inverted_file.py, of each large array that is searched
+    <run>/gfr/                             what GFR learned (learned.py)
 """
 import os
 import time
+from collections import namedtuple
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import cfa_file, knn, methods, pipeline
+from slim_retrieval.graph import cfa_file, inverted_file, knn, methods, pipeline
+from slim_retrieval.graph.plain import Plain
+
+LARGE = 2**26  # bytes of an array from which on lists are made; reading as much takes about 5 ms
+
+# estimator: fitted (methods.py); lists: {"gallery_": InvertedFile, "source_": InvertedFile}, of arrays that have them.
+Index = namedtuple("Index", "estimator lists")
 
 
 def fitted(name, config, key, read, folder):
-    """Return the method fitted on the gallery: from its files where they fit, so that the gallery is not read at all.
+    """Return the Index of a method fitted on the gallery: from its files where they fit, the gallery then unread.
 
     Args:
       name: a method in methods.METHODS.
@@ -23,30 +32,84 @@ def fitted(name, config, key, read, folder):
     """
     lookup(methods.METHODS, name, "method")
     knn.import_faiss()  # here, so that the first query does not wait for it
-    if name != "cfa" or config["cfa"]["queries"] == "joint":
-        return pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
-    path = os.path.join(folder, "index", name)
-    key = files.digest(config["cfa"], config["graph"], config["run"]["seed"], key)
-    try:
-        return cfa_file.load(path, key)
-    except InputError as reason:
-        print("  {}: building it".format(reason), flush=True)
-    model = pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
-    cfa_file.save(model, path, key)
-    return model
+    path, settings = os.path.join(folder, "index", name), config["retrieval"]
+    lists = os.path.join(path, "lists")
+    if name == "cfa" and config["cfa"]["queries"] != "joint":
+        key = files.digest(config["cfa"], config["graph"], config["run"]["seed"], key)
+        estimator = _cfa(path, key, lambda: pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0])
+        searched = ["gallery_"] if estimator.queries == "raw" else ["source_", "gallery_"]
+        return Index(estimator, _lists(estimator, searched, settings, key, lists))
+    if name == "none" and settings["search"] == "auto":
+        try:
+            return Index(Plain(), {"gallery_": _load("gallery_", settings, key, lists)})
+        except InputError:  # it is told below, where the gallery is large
+            pass
+    estimator = pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
+    return Index(estimator, _lists(estimator, ["gallery_"], settings, key, lists) if name == "none" else {})
 
 
-def ask(estimator, queries, k):
+def ask(index, queries, k):
     """Return (ids int32 [q, k], similarities float32 [q, k] or None, seconds) of queries' nearest gallery images.
 
     Args:
-      estimator: fitted. Of one that only re-orders there are no similarities.
+      index: an Index. Of a method that only re-orders there are no similarities.
       queries: float32 [q, d], rows L2-normalised.
       k: how many; beyond the gallery's size -1 pads.
     """
     start = time.perf_counter()
+    estimator, lists = index
     if hasattr(estimator, "rank"):
         ids, similarities = estimator.rank(queries, k), None
     else:
-        ids, similarities = knn.search(estimator.transform(queries), estimator.gallery_, k)
+        more = {"search": _search_of(lists["source_"])} if "source_" in lists else {}
+        queries = estimator.transform(queries, **more)
+        ids, similarities = _search_of(lists.get("gallery_"))(queries, getattr(estimator, "gallery_", None), k)
     return ids, similarities, time.perf_counter() - start
+
+
+def _search_of(lists):
+    """Return what searches an array that has these lists, or None, called as knn.search."""
+    return knn.search if lists is None else lambda queries, array, k: inverted_file.search(lists, queries, k)
+
+
+def _cfa(path, key, fit):
+    """Return the CFA in the files, else a fitted one, which is stored there."""
+    try:
+        return cfa_file.load(path, key)
+    except InputError as reason:
+        print("  {}: building it".format(reason), flush=True)
+    model = fit()
+    cfa_file.save(model, path, key)
+    return model
+
+
+def _lists(estimator, names, settings, key, folder):
+    """Return {name: InvertedFile} of an estimator's large arrays, from files or built now."""
+    found = {}
+    for name in names:
+        array = getattr(estimator, name)
+        if settings["search"] == "exact" or array.nbytes <= LARGE:
+            continue
+        try:
+            found[name] = _load(name, settings, key, folder)
+        except InputError as reason:
+            print("  {}: building them".format(reason), flush=True)
+            try:
+                found[name] = _build(array, name, settings, key, folder)
+            except OSError as error:
+                print("  they cannot be stored ({}): the search reads all images".format(error), flush=True)
+    return found
+
+
+def _load(name, settings, key, folder):
+    return inverted_file.load(os.path.join(folder, name), files.digest(key, settings["recall"]))
+
+
+def _build(array, name, settings, key, folder):
+    made = inverted_file.build(array, os.path.join(folder, name), files.digest(key, settings["recall"]),
+                               settings["recall"])
+    print("  {} lists of {} images in {:.0f} s; {}".format(
+        made.about["lists"], made.about["images"], made.about["seconds"], ", ".join(
+            "{probes} of them give {recall:.3f} of the {k} nearest".format(**depth)
+            for depth in made.about["depths"])), flush=True)
+    return made

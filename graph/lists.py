@@ -86,6 +86,15 @@ def probes_needed(pairs, rows, others, centres):
     return np.minimum(*needed)
 
 
+def covering(needed, share):
+    """Return how many lists to look into so that this share of the pairs meets.
+
+    Args:
+      needed: int [m], the number at which each pair meets; share: 0 to 1.
+    """
+    return int(np.sort(needed)[max(int(np.ceil(share * len(needed))), 1) - 1])
+
+
 def members(own, count):
     """Return (order, bounds): list l holds the rows order[bounds[l]:bounds[l + 1]], in rising order."""
     bounds = np.concatenate([[0], np.cumsum(np.bincount(own, minlength=count))])

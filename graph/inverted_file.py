@@ -1,0 +1,162 @@
+"""An inverted file: a gallery's rows list by list, so that a query reads the few lists nearest to it.
+
+    <folder>/rows.npy      float32 [n, d], the rows, those of a list one after another
+    <folder>/ids.npy       int32 [n], which row of the gallery each of them is
+    <folder>/bounds.npy    int64 [lists + 1]: list l is rows[bounds[l]:bounds[l + 1]]
+    <folder>/centres.npy   float32 [lists, d], unit vectors
+    <folder>/meta.json     key, how many lists are looked into and what that finds; written last: no meta, no index
+
+k-means on a sample makes the lists. How many are looked into follows from a sample of the gallery whose nearest others
+are searched exactly; the share of these that is found is measured on another sample.
+"""
+import os
+import time
+from collections import namedtuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from slim_retrieval.common import files, memory
+from slim_retrieval.common.errors import InputError
+from slim_retrieval.graph import approximate, keys, knn, list_join, lists
+from slim_retrieval.graph.compiled import workers
+
+FORMAT = 1
+DEPTHS = [10, 50, 100]  # of answers, whose numbers of lists are chosen; deeper ones come from all lists
+ROWS = 4096  # rows written at a time
+ARRAYS = ["rows", "ids", "bounds", "centres"]
+
+# about: dict of lists, images, seconds, and depths, a list of dicts: k, probes (lists looked into), recall (measured).
+InvertedFile = namedtuple("InvertedFile", ARRAYS + ["about"])
+
+
+def build(gallery, folder, key, recall, seed=0):
+    """Write the inverted file of a gallery into `folder`, and return it as `load` does.
+
+    Args:
+      gallery: float32 [n, d], rows L2-normalised; may be memory-mapped.
+      folder: an inverted file that is there is replaced.
+      key: str, hash of all that this depends on, which `load` wants to hear again.
+      recall: share of a query's nearest rows that is to be found in the mean, 0 to 1.
+      seed: of k-means and of the samples.
+    """
+    start, random = time.perf_counter(), np.random.RandomState(seed)
+    count = list_join.number_of_lists(len(gallery))
+    with threadpool_limits(1, user_api="blas"), workers() as pool:  # each thread multiplies by itself
+        centres = lists.centroids(gallery, count, random, pool)
+        own = lists.nearest_one(gallery, centres, pool, "finding the nearest of {} lists".format(count))
+    ids, bounds = lists.members(own, count)
+    path = _path(folder)
+    files.remove(path("meta.json"))  # never a new array beside an old meta
+    files.write_blocks(path("rows.npy"), gallery.dtype, gallery.shape, _in_order(gallery, ids))
+    for name, array in (("ids", ids), ("bounds", bounds), ("centres", centres)):
+        files.write_array(path(name + ".npy"), array)
+    rows = files.map_array(path("rows.npy"), gallery.dtype.str, gallery.shape)
+    depths = _depths(InvertedFile(rows, ids, bounds, centres, None), gallery, own, recall, random)
+    about = {"format": FORMAT, "key": key, "seed": seed, "lists": count, "images": len(gallery),
+             "dimensions": gallery.shape[1], "depths": depths, "seconds": round(time.perf_counter() - start, 2)}
+    files.write_json(path("meta.json"), about)
+    return load(folder, key)
+
+
+def load(folder, key):
+    """Return the InvertedFile in `folder`, its rows mapped, not read.
+
+    Raises:
+      InputError: none, one of another key or format, or a damaged one.
+    """
+    path = _path(folder)
+    if not os.path.isfile(path("meta.json")):
+        raise InputError("no lists in {}".format(folder))
+    about = files.read_json(path("meta.json"))
+    if not isinstance(about, dict) or (about.get("format"), about.get("key")) != (FORMAT, key):
+        raise InputError("the lists in {} are of other features or settings".format(folder))
+    try:
+        n, d, count = about["images"], about["dimensions"], about["lists"]
+        rows, ids, bounds, centres = (
+            files.map_array(path(name + ".npy"), dtype, shape) for name, dtype, shape in zip(
+                ARRAYS, ["<f4", "<i4", "<i8", "<f4"], [(n, d), (n,), (count + 1,), (count, d)]))
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise InputError("the lists in {} are damaged ({}: {})".format(
+            folder, type(error).__name__, error)) from error
+    # Small ones are read; slices of a plain view take less time than those of a memory map.
+    return InvertedFile(rows.view(np.ndarray), np.array(ids), np.array(bounds), np.array(centres), about)
+
+
+def search(index, queries, k):
+    """Return (ids, similarities) [q, k] as knn.search does, of the lists nearest to each query.
+
+    Up to the deepest of DEPTHS nearly all of the k nearest are found, beyond it all. Where the lists have fewer than k
+    rows, further ones are looked into.
+
+    Args:
+      index: an InvertedFile; queries: float32 [q, d], rows L2-normalised; k: at least 1; beyond n -1 pads.
+    """
+    if k < 1:
+        raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
+    probes = next((depth["probes"] for depth in index.about["depths"] if depth["k"] >= k), index.about["lists"])
+    return _search(index, queries, k, probes)
+
+
+def _search(index, queries, k, probes):
+    found = np.full((len(queries), k), keys.MISSING, np.int64)
+    for row, query in enumerate(queries):
+        parts = _nearest_lists(index, query, k, probes)
+        scores = np.concatenate([index.rows[part] @ query for part in parts])
+        best = keys.encode(np.clip(scores, -1, 1), np.concatenate([index.ids[part] for part in parts]))
+        if len(best) > k:
+            best.partition(k - 1)
+        found[row, :len(best)] = best[:k]
+        memory.release(index.rows)
+    found.sort(axis=1)
+    return keys.decode(found)
+
+
+def _nearest_lists(index, query, k, probes):
+    """Return the slices of rows to look into: those of as many lists as told, or as it takes to have k rows."""
+    order = np.argsort(-(index.centres @ query), kind="stable")
+    held = np.cumsum(np.diff(index.bounds)[order])
+    looked = np.sort(order[:max(probes, np.searchsorted(held, min(k, held[-1])) + 1)])
+    cuts = np.flatnonzero(np.diff(looked) > 1) + 1  # lists that follow each other are one slice
+    first, last = looked[np.append(0, cuts)], looked[np.append(cuts - 1, -1)]
+    return [slice(*part) for part in zip(index.bounds[first], index.bounds[last + 1])]
+
+
+def _in_order(gallery, ids):
+    """Yield the gallery's rows in the order of the ids, block by block."""
+    for start in range(0, len(ids), ROWS):
+        yield gallery[ids[start:start + ROWS]]
+        memory.release(gallery)
+
+
+def _depths(index, gallery, own, recall, random):
+    """Return `about`'s depths: the lists to look into, chosen on one sample, and what that finds of another."""
+    n = len(gallery)
+    depths = sorted({max(1, min(depth, n - 1)) for depth in DEPTHS})
+    rows = random.permutation(n)[:2 * approximate.SAMPLE]
+    queries, (near, true) = gallery[rows], approximate.exact(gallery, rows, depths[-1])
+    chosen, measured = slice(0, (len(rows) + 1) // 2), slice(len(rows) // 2, None)
+    needed = _needed(index.centres, queries[chosen], own[near[chosen]])
+    result = []
+    for k in depths:
+        probes = lists.covering(needed[:, :k].ravel(), recall)
+        ids, similarities = _search(index, queries[measured], k + 1, probes)
+        similarities = keys.without(rows[measured], similarities, ids, k)[1]
+        result.append({"k": k, "probes": probes,
+                       "recall": round(knn.share_found(similarities, true[measured, :k]), 4)})
+    return result
+
+
+def _needed(centres, queries, theirs):
+    """Return how many lists each query must look into to meet each of its neighbours, int [m, k].
+
+    Args:
+      centres: float32 [lists, d]; queries: float32 [m, d]; theirs: int [m, k], the lists that the neighbours are in.
+    """
+    products = queries @ centres.T
+    reached = np.take_along_axis(products, theirs, axis=1)
+    return np.stack([(row > bound[:, None]).sum(axis=1) + 1 for row, bound in zip(products, reached)])
+
+
+def _path(folder):
+    return lambda name: os.path.join(folder, name)
