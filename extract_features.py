@@ -5,18 +5,20 @@
     python extract_features.py --config configs/folder.yaml --data.path PHOTOS --model.embedding_size 0 \\
         --model.checkpoint_path mobilenet_v2.ckpt               (of a pretrained network, without training)
     python extract_features.py --run A --run B --weights 1 0.5  (of two models side by side)
+    python extract_features.py --backend loky --workers 4       (processes of this machine; dask: a cluster's)
     python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
 Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}, and for each of extraction.more_end_points
 a folder <split>.<end point>/ beside it. A killed extraction is resumed.
 """
 import contextlib
+import functools
 import json
 import logging
 import os
 
 from slim_retrieval.common import config as configuration
-from slim_retrieval.common import runs
+from slim_retrieval.common import jobs, runs
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.common.files import digest, read_json
 from slim_retrieval.common.logs import start_logging
@@ -39,7 +41,11 @@ def main(argv=None):
     parser.add_argument("--skip_unreadable", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--list_endpoints", action="store_true",
                         help="print what features can be taken from, and stop; needs no images and no checkpoint")
+    for flag, field in jobs.SHORT.items():
+        parser.add_argument("--" + flag, metavar=flag.upper(), help="short for --" + field)
     flags, overrides = configuration.parse(parser, argv)
+    overrides.update({field: getattr(flags, flag) for flag, field in jobs.SHORT.items()
+                      if getattr(flags, flag) is not None})
     if flags.list_endpoints:
         _list_end_points(flags, overrides)
         return
@@ -47,6 +53,7 @@ def main(argv=None):
     run, config = _untrained(flags, overrides) if _is_untrained(flags, overrides) else _trained(flags, overrides)
     options = configuration.to_plain(config)
     options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
+    jobs.choose(folder=run, **options["jobs"])
     tables = _read_tables(options)
     if options["extraction"]["models"]:
         try:
@@ -62,11 +69,10 @@ def main(argv=None):
 
 def _extract_run(run, options, tables, into):
     """Extract all splits with a run's network; return {split: folder}: below `into`, or the run's own if there."""
-    from slim_retrieval.datasets.pipeline import image_shards
     from slim_retrieval.nets import split_features
     from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
     from slim_retrieval.nets.stored_weights import choose
-    from slim_retrieval.training import checkpoint_choice
+    from slim_retrieval.training import checkpoint_choice, extraction_tasks
     directory, end_point = os.path.join(run, "checkpoints"), options["extraction"]["end_point"]
     stored = stored_model(directory, options["model"], end_point)
     checkpoint = checkpoint_choice.choose(directory, options["extraction"]["checkpoint"])
@@ -84,15 +90,20 @@ def _extract_run(run, options, tables, into):
         tables = {split: table for split, table in tables.items() if folders[split].startswith(into)}
     if not tables:
         return folders
-    with FeatureNetwork(checkpoint, model, end_point, options["model"]["pooling"],
-                        options["extraction"]["more_end_points"], split_features.views(options), options["extraction"],
-                        weights=options["extraction"]["weights"]) as network:
+    made = {"checkpoint": checkpoint, "options": model, "end_point": end_point, "pooling": options["model"]["pooling"],
+            "more": options["extraction"]["more_end_points"], "views": split_features.views(options),
+            "running": {key: options["extraction"][key] for key in ("resize", "multiple", "devices", "precision")},
+            "weights": options["extraction"]["weights"]}
+    find = extraction_tasks.here
+    if jobs.parallel():
+        find = functools.partial(extraction_tasks.by_tasks, made, outputs[0].checksum)
+    with FeatureNetwork(**made) as network:
         log.info("%s: %d variables restored (%s), all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, options["extraction"]["weights"], ", ".join(str(width) for width in network.widths),
                  ", ".join(output.described["end_point"] for output in outputs),
                  ", ".join(sorted(set(network.devices))))
         for split, table in tables.items():
-            split_features.write(network, table, split, into, outputs, options, image_shards)
+            split_features.write(network, table, split, into, outputs, options, find)
     return folders
 
 

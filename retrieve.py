@@ -19,8 +19,7 @@ from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.graph import answers, index, leakage, methods, pipeline, side_information, side_sources, sources
 
-SHORT = {"k": "retrieval.k", "max_memory": "retrieval.max_memory", "backend": "jobs.backend",
-         "workers": "jobs.workers", "scheduler": "jobs.scheduler"}
+SHORT = dict({"k": "retrieval.k", "max_memory": "retrieval.max_memory"}, **jobs.SHORT)
 
 
 @command

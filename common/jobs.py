@@ -4,6 +4,7 @@ A task is a function of a module with plain arguments, paths and numbers; it rea
 not at all, and depends on nothing else. So it may run anywhere that sees the same folder under the same path, may run
 twice, and one whose file is there is done: a killed run goes on with the tasks that are missing.
 """
+import contextlib
 import os
 
 import joblib
@@ -15,6 +16,8 @@ from slim_retrieval.common.progress import progress
 
 BACKENDS = {"serial": "in this process, without tasks", "threading": "threads", "loky": "processes of this machine",
             "dask": "a cluster of Dask, named by its scheduler's address"}
+
+SHORT = {"backend": "jobs.backend", "workers": "jobs.workers", "scheduler": "jobs.scheduler"}  # flags of the scripts
 
 TIMEOUT = "10s"  # for finding the scheduler
 
@@ -53,6 +56,13 @@ def folder(*parts):
     path = os.path.join(_chosen["folder"], "tasks", files.digest(*parts))
     os.makedirs(path, exist_ok=True)
     return os.path.abspath(path)
+
+
+def forget(path):
+    """Delete a step's folder, whose results are in their place."""
+    files.remove(path)
+    with contextlib.suppress(OSError):  # another step's may be there
+        os.rmdir(os.path.dirname(path))
 
 
 def shared(array, path):

@@ -12,6 +12,9 @@ class UnreadableImage(InputError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self):  # so that it can come from another process
+        return type(self), (self.path, self.reason)
+
 
 class ImageTable:
     """Images in a fixed order.

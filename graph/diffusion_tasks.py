@@ -37,7 +37,7 @@ def solve(scaled, places, alpha, features, settings, block, out):
             out[:, start:stop] = stored["solution"]
             found.append((int(stored["products"]), float(stored["residual"])))
         memory.release(out)
-    files.remove(folder)
+    jobs.forget(folder)
     return found
 
 

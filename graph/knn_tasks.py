@@ -26,7 +26,7 @@ def neighbors(gallery, k, name):
     for _, start, stop, _, found in tasks:
         with np.load(found) as stored:
             ids[start:stop], similarities[start:stop] = stored["ids"], stored["similarities"]
-    files.remove(folder)
+    jobs.forget(folder)
     return ids, similarities
 
 

@@ -9,13 +9,10 @@ from slim_retrieval.common import feature_store
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import digest, read_json
 from slim_retrieval.common.machine import versions
-from slim_retrieval.common.progress import progress
 from slim_retrieval.nets import whiten
 from slim_retrieval.nets.whitening import apply_whitening
 
 log = logging.getLogger(__name__)
-
-SIZES_AT_ONCE = 8  # batches that images of several sizes are sorted into
 
 # What is written for one end point: its place among the network's features, what stands behind the split's name in the
 # folder's, what meta.json says of it, the checkpoint's checksum, and (mean, projection) or None.
@@ -74,7 +71,7 @@ def outputs(run, checkpoint, model, preprocessing, options):
     return found
 
 
-def write(network, table, split, run, outputs, options, image_shards):
+def write(network, table, split, run, outputs, options, find):
     """Write one split's features, of every end point in one pass; resume partial ones; leave current ones alone.
 
     Args:
@@ -82,7 +79,7 @@ def write(network, table, split, run, outputs, options, image_shards):
       table: datasets.table.Table of the split's images.
       run: folder whose features/ they go to.
       outputs: as from `outputs`.
-      image_shards: datasets.pipeline.image_shards; handed in, because nets knows no datasets.
+      find: gives the rows' features, as training.extraction_tasks.here; handed in, because nets knows no datasets.
 
     Raises:
       InputError: an image, or all of them, cannot be read.
@@ -100,8 +97,7 @@ def write(network, table, split, run, outputs, options, image_shards):
             stack.callback(writers[-1][3].close)
         if not writers:
             return
-        _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options,
-                    image_shards)
+        _write_rows(network, table, [(output, writer) for output, _, _, writer in writers], split, options, find)
         for _, folder, about, writer in writers:
             _finish(writer, folder, table, dict(about, checkpoint_hash=digest(output.checksum),
                                                 seed=options["run"]["seed"], versions=versions()))
@@ -142,30 +138,16 @@ def _open_writer(folder, width, key, may_skip):
     return writer
 
 
-def _write_rows(network, table, writers, split, options, image_shards):
+def _write_rows(network, table, writers, split, options, find):
     """Append the features of the rows that are not done yet; unreadable ones are recorded as [row, path]."""
-    size, count = options["extraction"]["batch_size"], len(table)
-    # What is written at once, and lost in a kill. Images of several sizes fill their batches only when there are many.
-    shard = size * len(network.devices) * (1 if options["extraction"]["resize"] == "square" else SIZES_AT_ONCE)
     first = min(writer.next_row for _, writer in writers)
-
-    def append(features, kept, end):
-        """`features` [b, d] of each end point; a writer that was ahead when the last run was killed takes what is new.
-        """
-        for (output, writer), rows in zip(writers, features):
+    for end, kept, features in find(network, table, split, first, options):
+        for output, writer in writers:  # one that was ahead when the last run was killed takes what is new
             new = kept >= writer.next_row
             lost = sorted(set(range(writer.next_row, end)) - {int(row) for row in kept})
             if end > writer.next_row:
-                writer.append(_whitened(rows[new], output.whitening), end - writer.next_row,
+                writer.append(_whitened(features[output.number][new], output.whitening), end - writer.next_row,
                               [[row, table.paths[row]] for row in lost])
-
-    with progress(total=count, initial=first, what="extracting " + split, unit="img") as bar:
-        for end, kept, images in image_shards(table, network.size_of, shard, first,
-                                              options["extraction"]["skip_unreadable"], options["data"]["workers"],
-                                              options["extraction"]["draft"]):
-            found = network.of_list(images, size, bar.update)
-            append([found[output.number] for output, _ in writers], kept, end)
-            bar.update(end - bar.n)
 
 
 def _whitened(features, whitening):

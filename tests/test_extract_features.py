@@ -14,12 +14,14 @@ import yaml
 from PIL import Image
 
 from slim_retrieval.commands import extract_features
+from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.datasets.factory import read_split
 from slim_retrieval.datasets.images import encode_png
-from slim_retrieval.nets import split_features
 from slim_retrieval.nets.extraction import FeatureNetwork
 from slim_retrieval.nets.model import build_model
+from slim_retrieval.training import extraction_tasks
 
 SCRIPT = os.path.abspath(extract_features.__file__)
 MODEL = {"network": "small_cnn", "depth_multiplier": 0.125, "image_size": 12, "embedding_size": 5}
@@ -270,7 +272,7 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, mor
     truncate(paths_of("query")[2])
     for row, size in ((0, (8, 12)), (3, (12, 8)), (6, (20, 30))):
         Image.open(paths_of("query")[row]).resize(size).save(paths_of("query")[row])
-    monkeypatch.setattr(split_features, "SIZES_AT_ONCE", 2)
+    monkeypatch.setattr(extraction_tasks, "SIZES_AT_ONCE", 2)
     arguments = ["--skip_unreadable", "--extraction.splits", "[query]"] + more
     extract(*arguments)
     whole = read("query")
@@ -278,12 +280,12 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, mor
     shutil.rmtree("runs/demo/features")
     code = "\n".join([
         "import os, signal", "from slim_retrieval.nets.extraction import FeatureNetwork as N",
-        "from slim_retrieval.commands import extract_features", "from slim_retrieval.nets import split_features",
+        "from slim_retrieval.commands import extract_features", "from slim_retrieval.training import extraction_tasks",
         "call, count = N.several, []",
         "def killed(self, images, tower):", "    count.append(1)",
         "    if len(count) == {}: os.kill(os.getpid(), signal.SIGKILL)".format(kill),
         "    return call(self, images, tower)",
-        "N.several, split_features.SIZES_AT_ONCE = killed, 2", "extract_features.main({!r})".format(arguments)])
+        "N.several, extraction_tasks.SIZES_AT_ONCE = killed, 2", "extract_features.main({!r})".format(arguments)])
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir("runs/demo/features") == [".query.partial"]
@@ -295,6 +297,48 @@ def test_killed_and_resumed_gives_the_same_bits(project, calls, monkeypatch, mor
     resumed = read("query")
     assert resumed[0].tobytes() == whole[0].tobytes() and resumed[1:] == whole[1:]
     assert os.listdir("runs/demo/features") == ["query"]
+
+
+TASKS = ["--backend", "threading", "--workers", "1", "--extraction.splits", "[query]"]
+
+
+def test_tasks_give_the_same_bits_and_go_on_with_those_that_are_missing(project, calls, capsys, monkeypatch):
+    monkeypatch.setattr(extraction_tasks, "ROWS", 4)  # whole batches: tasks of 3, 3 and 1
+    extract("--extraction.splits", "[query]", "--extraction.more_end_points", "[stage_2]")
+    whole = read("query"), read("query.stage_2")
+    shutil.rmtree("runs/demo/features")
+    del calls[:]
+    bad = paths_of("query")[4]
+    content = open(bad, "rb").read()
+    truncate(bad)
+    assert os.path.abspath(bad) in failure(capsys, *TASKS + ["--extraction.more_end_points", "[stage_2]"])
+    assert calls == [3] and not os.path.exists("runs/demo/features/query")
+    with open(bad, "wb") as stream:
+        stream.write(content)
+    extract(*TASKS + ["--extraction.more_end_points", "[stage_2]"])
+    assert calls == [3, 3, 1] and "1 of 3 tasks are done already" in capsys.readouterr().out
+    for before, after in zip(whole, (read("query"), read("query.stage_2"))):
+        assert before[0].tobytes() == after[0].tobytes() and before[1:] == after[1:]
+    assert not os.path.exists("runs/demo/tasks")
+
+
+def test_tasks_leave_out_what_cannot_be_read(project, made, monkeypatch):
+    monkeypatch.setattr(extraction_tasks, "ROWS", 2)
+    bad = paths_of("query")[:3] + paths_of("query")[5:6]  # a whole task, and one of the middle of another
+    for path in bad:
+        truncate(path)
+    extract("--skip_unreadable", *TASKS)
+    assert check("query", made, without=bad)["skipped"] == [[row, paths_of("query")[row]] for row in (0, 1, 2, 5)]
+
+
+def test_a_worker_that_sees_other_images_says_so(project, tmp_path):
+    data = yaml.safe_load((project / "runs" / "demo" / "config.yaml").read_text())["data"]
+    data = dict(data, reader="folder", query={"source": "query", "part": [0, 1]})
+    table = read_split(data, "query", 0)
+    os.remove(paths_of("query")[0])
+    text = json.dumps([data, "query", 0, extraction_tasks.digest_of(table)])
+    with pytest.raises(InputError, match="finds 6 images of split query in data, others than"):
+        extraction_tasks.read_table(text)
 
 
 @pytest.mark.parametrize("arguments, expected", [

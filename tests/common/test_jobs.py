@@ -64,7 +64,7 @@ def test_graph_and_solution_are_bit_for_bit_those_of_one_process(tmp_path, chose
         np.testing.assert_array_equal(found[0], expected[0])
         np.testing.assert_array_equal(found[1], expected[1])
         assert "tasks" in found[2]["backend"]
-    assert not os.listdir(str(tmp_path / "tasks"))
+    assert not os.path.exists(str(tmp_path / "tasks"))
 
 
 def test_a_mapped_array_is_shared_by_its_own_file_and_a_part_of_it_is_not(tmp_path):

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,12 @@ def test_unreadable_image_is_an_input_error_that_names_path_and_reason():
     assert isinstance(error, InputError)
     assert str(error) == "cannot read image some/file.jpg: the file is empty"
     assert (error.path, error.reason) == ("some/file.jpg", "the file is empty")
+
+
+def test_an_unreadable_image_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(UnreadableImage("a.png", "cut short")))
+    assert (type(error), error.path, error.reason) == (UnreadableImage, "a.png", "cut short")
+    assert str(error) == str(UnreadableImage("a.png", "cut short"))
 
 
 def test_empty_cells_are_unknown_labels():
