@@ -1,4 +1,4 @@
-"""Long steps cut into tasks for other threads, processes or machines: joblib hands them out, its backends do the rest.
+"""Long steps cut into tasks for other threads, processes or machines, which joblib or Dask hands out.
 
 A task is a function of a module with plain arguments, paths and numbers; it reads files, writes one file, complete or
 not at all, and depends on nothing else. So it may run anywhere that sees the same folder under the same path, may run
@@ -89,14 +89,22 @@ def run(function, tasks, what):
     missing = [task for task in tasks if not os.path.exists(task[-1])]
     if len(missing) < len(tasks):
         print("{}: {} of {} tasks are done already".format(what, len(tasks) - len(missing), len(tasks)), flush=True)
-    calls = (joblib.delayed(function)(*task) for task in missing)
-    if _chosen["backend"] == "dask":
-        with joblib.parallel_backend("dask", scheduler_host=_chosen["scheduler"]):
-            joblib.Parallel(batch_size=1)(calls)
-        return
-    pool = joblib.Parallel(_chosen["workers"], backend=_chosen["backend"], batch_size=1, return_as="generator")
-    for _ in progress(pool(calls), total=len(missing), what=what, unit="task"):
+    for _ in progress(_done(function, missing), total=len(missing), what=what, unit="task"):
         pass
+
+
+def _done(function, tasks):
+    """Yield something for each task that is done; raise what a task raises."""
+    if _chosen["backend"] != "dask":
+        pool = joblib.Parallel(_chosen["workers"], backend=_chosen["backend"], batch_size=1, return_as="generator")
+        yield from pool(joblib.delayed(function)(*task) for task in tasks)
+        return
+    # Not through joblib: it would run the tasks here where the cluster has one thread, and shows no progress.
+    from distributed import Client, as_completed
+    with Client(_chosen["scheduler"], timeout=TIMEOUT) as client:
+        futures = [client.submit(function, *task, pure=False) for task in tasks]
+        for future in as_completed(futures):
+            yield future.result()
 
 
 def hello():
@@ -119,7 +127,7 @@ def _connect(scheduler, workers):
         if found < workers:
             raise InputError("the Dask scheduler at {0} has {1} workers, wanted are {2}; start more: dask worker "
                              "{0}".format(scheduler, found, workers))
-        try:  # without the package on the scheduler, joblib would wait for ever
+        try:  # without the package on the scheduler, it might wait for ever
             client.submit(hello, pure=False).result(timeout=60)
         except Exception as error:
             raise InputError("the Dask cluster at {} cannot run tasks of slim-retrieval; install the same version on "
