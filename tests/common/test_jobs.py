@@ -79,7 +79,7 @@ def start_dask(folder, count):
     """Return (scheduler, workers), processes of their own on the loopback address, once all workers are there."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[1:]))
     address = str(folder / "scheduler.json")
-    common = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    common = {"env": environment, "cwd": str(folder), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
                                   "--port", "0", "--no-dashboard", "--scheduler-file", address], **common)
     workers = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address,
