@@ -30,7 +30,7 @@ ARRAYS = ["rows", "ids", "bounds", "centres"]
 InvertedFile = namedtuple("InvertedFile", ARRAYS + ["about"])
 
 
-def build(gallery, folder, key, recall, seed=0):
+def build(gallery, folder, key, recall, seed=0, before=None):
     """Write the inverted file of a gallery into `folder`, and return it as `load` does.
 
     Args:
@@ -39,12 +39,13 @@ def build(gallery, folder, key, recall, seed=0):
       key: str, hash of all that this depends on, which `load` wants to hear again.
       recall: share of a query's nearest rows that is to be found in the mean, 0 to 1.
       seed: of k-means and of the samples.
+      before: (InvertedFile, int [n]) of a gallery that was nearly the same, and which of its rows each row was, -1 for
+        new ones; or None. Centres and lists are kept, new rows go to the nearest: what takes most of the time is saved.
     """
     start, random = time.perf_counter(), np.random.RandomState(seed)
-    count = list_join.number_of_lists(len(gallery))
     with threadpool_limits(1, user_api="blas"), workers() as pool:  # each thread multiplies by itself
-        centres = lists.centroids(gallery, count, random, pool)
-        own = lists.nearest_one(gallery, centres, pool, "finding the nearest of {} lists".format(count))
+        centres, own = _clusters(gallery, random, pool) if before is None else _grown(gallery, *before, pool=pool)
+    count = len(centres)
     ids, bounds = lists.members(own, count)
     path = _path(folder)
     files.remove(path("meta.json"))  # never a new array beside an old meta
@@ -96,6 +97,22 @@ def search(index, queries, k):
         raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
     probes = next((depth["probes"] for depth in index.about["depths"] if depth["k"] >= k), index.about["lists"])
     return _search(index, queries, k, probes)
+
+
+def _clusters(gallery, random, pool):
+    """Return (centres, the list of each row)."""
+    centres = lists.centroids(gallery, list_join.number_of_lists(len(gallery)), random, pool)
+    return centres, lists.nearest_one(gallery, centres, pool, "finding the nearest of {} lists".format(len(centres)))
+
+
+def _grown(gallery, index, came_from, pool):
+    """Return (centres, the list of each row): those that rows had, and for new ones the nearest."""
+    before = np.empty(len(index.ids), np.int64)
+    before[index.ids] = np.repeat(np.arange(len(index.centres)), np.diff(index.bounds))
+    own, new = before[came_from], np.flatnonzero(came_from < 0)
+    if len(new):
+        own[new] = lists.nearest_one(gallery[new], index.centres, pool)
+    return index.centres, own
 
 
 def _search(index, queries, k, probes):

@@ -116,6 +116,20 @@ def test_what_one_query_reads_is_its_own_lists_alone(built):
     assert inverted_file._nearest_lists(index, QUERIES[0], 10, index.about["lists"]) == [slice(0, 3000)]
 
 
+def test_a_gallery_that_has_changed_a_little_keeps_its_lists(built, tmp_path):
+    before, random = built[1], np.random.RandomState(7)
+    came_from = random.permutation(np.append(np.arange(100, 3000), np.full(60, -1)))  # 100 deleted, 60 new
+    gallery = np.where((came_from >= 0)[:, None], GALLERY[came_from], clustered(2960, 8))
+    index = inverted_file.build(gallery, str(tmp_path), "k", 0.95, before=(before, came_from))
+    np.testing.assert_array_equal(index.centres, before.centres)
+    assert sorted(index.ids) == list(range(2960)) and np.array_equal(index.rows, gallery[index.ids])
+    own = np.repeat(np.arange(len(index.centres)), np.diff(index.bounds))
+    products = index.rows @ index.centres.T
+    np.testing.assert_allclose(products[np.arange(2960), own], products.max(axis=1), atol=1e-6)
+    ids = inverted_file.search(index, QUERIES, 10)[0]
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, exact(QUERIES, gallery, 10)[0])]) > 0.92
+
+
 def test_without_numba_the_lists_are_the_same(built, tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "import_numba", lambda: None)
     monkeypatch.setattr(lists.best_lists, "Lists", None)
