@@ -6,6 +6,7 @@
     python retrieve.py --query Q.npy --gallery G.npy --method cfa --output DIR
     python retrieve.py --method cfa --side.labels category --side.denoise rank         # a column of index.csv
     python retrieve.py --image photo.jpg --method cfa                  # the gallery images most like a photo
+    find photos -type f | python retrieve.py --image - --method cfa    # ... like each of many, one after another
 
 Reads <run>/features/{query,gallery,train}, writes <run>/rankings/<name>.npy (int32, best first) and <name>.json.
 With --query and --gallery no run is needed: it writes DIR/<name>.npy and .json. What gfr learned is kept in <run>/gfr/
@@ -13,6 +14,8 @@ or DIR/gfr/ and not learned twice; --image keeps CFA's index in <run>/index/cfa/
 with a layer other than edge, for gss and for --image, which makes a photo's feature as the gallery's were made.
 """
 import os
+import statistics
+import sys
 
 from slim_retrieval.common import feature_store, files, jobs, memory, runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
@@ -63,7 +66,8 @@ def _parser():
                         "(default: none, plain nearest neighbours)".format(", ".join(sorted(methods.METHODS))))
     parser.add_argument("--name", metavar="NAME", help="file name of the ranking; default: the method")
     parser.add_argument("--image", nargs="+", metavar="PHOTO", help="print the gallery images most like each photo "
-                        "instead; --k of them (default: 10)")
+                        "instead, --k of them (default: 10); -: of each photo whose path is a line of the "
+                        "standard input")
     parser.add_argument("--json", metavar="FILE", help="--image: write the answers to this file as well")
     for flag, field in SHORT.items():
         parser.add_argument("--" + flag, metavar=flag.upper(), help="short for --" + field)
@@ -131,28 +135,54 @@ def _read_side(flags, run, config, nodes):
 def _read_train(flags, run):
     if flags.train:
         return sources.from_file(flags.train, "train", flags.train_labels)
-    if run and sources.has_split(run, "train") and sources.has_labels(run, "train"):
-        return sources.from_run(run, "train", labels=True)
-    return None
+    return sources.train_of_run(run) if run else None
 
 
 def _answer(flags, run, config, overrides):
     """Print, and with --json write, the gallery images that are most like each photo of --image."""
     meta, columns = _check_photos(flags, run, config, overrides)
     from slim_retrieval.training import photos  # here: it needs TensorFlow
-    asked, seconds = photos.extract(run, meta, flags.image, config["extraction"]["devices"])
-    answering = index.fitted(flags.method, config, meta["features_hash"],
-                             lambda: (sources.from_run(run, "gallery"), _read_train(flags, run)), run)
     k = min(config["retrieval"]["k"] or meta["rows"] if "retrieval.k" in overrides else 10, meta["rows"])
-    ids, similarities, took = index.ask(answering, asked, k)
-    found = answers.collect(flags.image, ids, similarities, columns)
-    print(answers.table(found))
-    print("  {}: {:.1f} ms for the query (transform and search in {} images), {:.1f} ms for the features of {}".format(
-        flags.method, 1000 * took, meta["rows"], 1000 * seconds, "1 photo" if len(asked) == 1 else
-        "{} photos".format(len(asked))))
+    found, milliseconds, unread = [], [], 0
+    with photos.opened(run, meta, config["extraction"]["devices"]) as features_of:
+        opened = index.of_run(flags.method, config, run)
+        for asked, features, seconds in _asked(flags.image, features_of):
+            if features is None:
+                unread += 1
+                continue
+            ids, similarities, took = index.ask(opened, features, k)
+            found += answers.collect(asked, ids, similarities, columns)
+            milliseconds.append(1000 * took)
+            print(answers.table(found[-len(asked):]))
+            print("  {}: {:.1f} ms for the query (transform and search in {} images), {:.1f} ms for the features of "
+                  "{}".format(flags.method, 1000 * took, meta["rows"], 1000 * seconds, "1 photo" if len(asked) == 1
+                              else "{} photos".format(len(asked))), flush=True)
     if flags.json:
-        files.write_json(flags.json, {"run": run, "method": flags.method, "answers": found,
-                                      "query_milliseconds": round(1000 * took, 3)})
+        files.write_json(flags.json, {"run": run, "method": flags.method, "answers": found, "query_milliseconds": round(
+            statistics.median(milliseconds), 3) if milliseconds else None})
+    if unread:
+        raise InputError("{} of {} photos could not be read; the lines above say why".format(
+            unread, unread + len(found)))
+
+
+def _asked(photos, features_of):
+    """Yield (paths, features, seconds): of all photos at once, or of each path that is a line of the standard input.
+
+    Of a photo there that cannot be read the features are None, and a line says why.
+    """
+    if photos != ["-"]:
+        yield (photos,) + features_of(photos)
+        return
+    for line in sys.stdin.buffer:
+        paths = [os.fsdecode(line.rstrip(b"\r\n"))]
+        if not paths[0].strip():
+            continue
+        try:
+            made = features_of(paths)
+        except InputError as error:
+            print("error: {}".format(error), file=sys.stderr, flush=True)
+            made = None, 0.0
+        yield (paths,) + made
 
 
 def _check_photos(flags, run, config, overrides):
@@ -169,7 +199,9 @@ def _check_photos(flags, run, config, overrides):
     folder = os.path.join(run, "features", "gallery")
     if not (sources.has_split(run, "gallery") and os.path.isfile(os.path.join(folder, "meta.json"))):
         raise InputError("no gallery features in {}; run extract_features.py first".format(run))
-    for photo in flags.image:
+    if "-" in flags.image and len(flags.image) > 1:
+        raise InputError("--image: - (paths on the standard input) and photos exclude each other; leave out one")
+    for photo in flags.image if flags.image != ["-"] else []:
         images.decode(photo)
     writable = flags.json and os.access(os.path.dirname(os.path.abspath(flags.json)), os.W_OK)
     if flags.json and (os.path.isdir(flags.json) or not writable):

@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import cfa_file, inverted_file, knn, methods, pipeline
+from slim_retrieval.graph import cfa_file, inverted_file, knn, methods, pipeline, sources
 from slim_retrieval.graph.plain import Plain
 
 LARGE = 2**26  # bytes of an array from which on lists are made; reading as much takes about 5 ms
@@ -46,6 +46,16 @@ def fitted(name, config, key, read, folder):
             pass
     estimator = pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
     return Index(estimator, _lists(estimator, ["gallery_"], settings, key, lists) if name == "none" else {})
+
+
+def of_run(name, config, run):
+    """Return the Index of a method fitted on the gallery of a run.
+
+    Args:
+      name, config: see `fitted`. run: folder, with features/gallery as extraction writes them.
+    """
+    key = files.read_json(os.path.join(run, "features", "gallery", "meta.json"))["features_hash"]
+    return fitted(name, config, key, lambda: (sources.from_run(run, "gallery"), sources.train_of_run(run)), run)
 
 
 def ask(index, queries, k):

@@ -41,6 +41,11 @@ def from_run(run, split, labels=False):
     return Source(array, digest, digest, found, path)
 
 
+def train_of_run(run):
+    """Return the Source of a run's labelled train split, or None where it has none."""
+    return from_run(run, "train", labels=True) if has_split(run, "train") and has_labels(run, "train") else None
+
+
 def has_split(run, split):
     """Return whether the run holds features of this split."""
     return os.path.isfile(os.path.join(run, "features", split, "features.npy"))

@@ -1,4 +1,5 @@
 """`retrieve.py --image` on a tiny run: answers against the stored features of the same photos, the index, mistakes."""
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from slim_retrieval.commands import extract_features, retrieve
 from slim_retrieval.common import feature_store, files
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import sources
+from slim_retrieval.graph import index, sources
 from slim_retrieval.graph.cfa import CFA
 from slim_retrieval.nets import whiten
 from slim_retrieval.nets.model import build_model
@@ -93,13 +94,13 @@ def ask(run, *arguments):
 
 def check(answers, scores, run, k):
     """Compare answers with what a matrix of scores [photos, gallery] says."""
-    index = stored(run)[2]
+    columns = stored(run)[2]
     assert [answer["image"] for answer in answers] == photos(run)
     for answer, row in zip(answers, scores):
         best = np.argsort(-row, kind="stable")[:k]
         found = answer["neighbours"]
-        assert [one["path"] for one in found] == [index["path"][i] for i in best]
-        assert [one["label"] for one in found] == [index["label"][i] for i in best]
+        assert [one["path"] for one in found] == [columns["path"][i] for i in best]
+        assert [one["label"] for one in found] == [columns["label"][i] for i in best]
         assert [one["rank"] for one in found] == list(range(1, len(best) + 1))
         np.testing.assert_allclose([one["similarity"] for one in found], row[best], atol=2e-5)
 
@@ -138,6 +139,44 @@ def test_cfa_answers_from_its_index_without_reading_the_gallery(project, monkeyp
     assert "of other features or settings: building it" in capsys.readouterr().out
 
 
+def test_each_path_on_the_standard_input_is_answered_in_turn(project, monkeypatch, capsys):
+    def given(*lines):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("".join(lines).encode())))
+
+    arguments, paths = ["--run", "plain", "--method", "cfa", "--image", "-", "--json", "out.json"], photos("plain")
+    together = ask("plain", "--method", "cfa")
+    given(paths[0] + "\n", "\n", paths[1] + "\r\n", paths[2])
+    retrieve.main(arguments)
+    apart = files.read_json("out.json")["answers"]
+    assert [answer["image"] for answer in apart] == paths
+    for one, other in zip(apart, together):
+        assert [n["path"] for n in one["neighbours"]] == [n["path"] for n in other["neighbours"]]
+    assert capsys.readouterr().out.count("ms for the features of 1 photo") == 3
+    given("none.jpg\n", paths[1])  # what can be answered is, and the exit status tells
+    with pytest.raises(SystemExit) as stop:
+        retrieve.main(arguments)
+    lines = [line for line in capsys.readouterr().err.split("\n") if line.startswith("error: ")]
+    assert stop.value.code == 2 and files.read_json("out.json")["answers"] == apart[1:2]
+    assert "cannot read image none.jpg" in lines[0] and "1 of 2 photos could not be read" in lines[1]
+    given()
+    retrieve.main(arguments)
+    assert files.read_json("out.json")["answers"] == []
+
+
+def test_lists_answer_as_a_search_of_everything(project, monkeypatch, capsys):
+    expected = ask("plain", "--method", "cfa", "--retrieval.search", "exact")
+    monkeypatch.setattr(index, "LARGE", 0)
+    check(ask("plain"), stored("plain")[0] @ stored("plain")[1].T, "plain", 9)
+    for first, second in zip(ask("plain", "--method", "cfa"), expected):
+        for one, other in zip(first["neighbours"], second["neighbours"]):
+            assert one["path"] == other["path"] and abs(one["similarity"] - other["similarity"]) < 2e-5
+    assert os.path.isdir("runs/plain/index/cfa/lists/source_") and os.path.isdir("runs/plain/index/none/lists/gallery_")
+    assert "1 lists of 9 images" in capsys.readouterr().out
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "from_run", None)
+        ask("plain")
+
+
 def test_an_index_csv_of_another_length_is_refused(project, capsys):
     path = os.path.join(GALLERY.format("plain"), "index.csv")
     with open(path, "a") as stream:
@@ -156,6 +195,7 @@ def test_a_method_that_only_orders_has_no_similarities(project, capsys):
     (["--image", "PHOTO", "--method", "cfaa"], "did you mean cfa"),
     (["--image", "PHOTO", "--extraction.flip", "true"], "photos are extracted as the gallery was"),
     (["--image", "PHOTO", "--side.labels", "label"], "takes no side information"),
+    (["--image", "-", "PHOTO"], "paths on the standard input) and photos exclude each other"),
     (["--image", "PHOTO", "--validation"], "--image and --validation exclude each other"),
     (["--image", "PHOTO", "--json", "data"], "cannot write --json data"),
     (["--json", "out.json"], "--json is for the answers to --image")])

@@ -1,4 +1,5 @@
 """Features of single photos, made as those of a run's split were made: by the same weights with the same settings."""
+import contextlib
 import os
 import time
 
@@ -16,18 +17,20 @@ BATCH = 32  # photos that the network takes at once
 AGAIN = "extract the features again (extract_features.py)"
 
 
-def extract(run, meta, paths, devices=()):
-    """Return (float32 [p, d], rows L2-normalised, seconds without the building of the network).
+@contextlib.contextmanager
+def opened(run, meta, devices=()):
+    """Yield the function from photos to their features; the network is built once, and held until the context ends.
+
+    The function takes a list of p paths, or files' bytes, and returns (float32 [p, d], rows L2-normalised, seconds). It
+    raises InputError where a photo cannot be read or has no feature.
 
     Args:
       run: folder of the run.
       meta: dict, the meta.json of the features that the photos' are to be compared with.
-      paths: p image files.
       devices: names of the devices to run on; none: extraction's choice.
 
     Raises:
-      InputError: a photo cannot be read or has no feature; the run no longer has the weights or the whitening of these
-        features, or cannot know.
+      InputError: the run no longer has the weights or the whitening of these features, or cannot know.
     """
     checkpoint = _checkpoint(run, meta)
     stored_model(os.path.dirname(checkpoint), meta["model"], meta["end_point"])
@@ -35,15 +38,21 @@ def extract(run, meta, paths, devices=()):
     running = dict(resize_of(meta["resize"]), devices=list(devices), precision=meta["precision"])
     with FeatureNetwork(checkpoint, meta["model"], meta["end_point"], meta["pooling"], (), meta["views"], running,
                         weights=meta["weights"]) as network:
-        start = time.perf_counter()
-        found = network.of_list([images.decode(path, size_of=network.size_of, draft=meta["draft"]) for path in paths],
-                                min(len(paths), BATCH))[0]
+        yield lambda photos: _features(network, photos, meta["draft"], whitening)
+
+
+def _features(network, photos, draft, whitening):
+    """Return (float32 [p, d], rows L2-normalised, seconds)."""
+    start = time.perf_counter()
+    found = network.of_list([images.decode(photo, size_of=network.size_of, draft=draft) for photo in photos],
+                            min(len(photos), BATCH))[0]
     if whitening:
         found = apply_whitening(found, *whitening)
     norms = np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
-    for path, norm in zip(paths, norms[:, 0]):
+    for photo, norm in zip(photos, norms[:, 0]):
         if not np.isfinite(norm) or norm == 0:
-            raise InputError("the network gives a feature of length {} for {}; take another photo".format(norm, path))
+            raise InputError("the network gives a feature of length {} for {}; take another photo".format(
+                norm, "a photo" if isinstance(photo, bytes) else photo))
     return (found / norms).astype(np.float32), time.perf_counter() - start
 
 
