@@ -73,7 +73,7 @@ def measure(method, n, d, folder):
         seconds.append(index.ask(estimator, queries[row:row + 1], 10)[2])
         processor.append(time.process_time() - before)
     stored = os.path.join(folder, "index", method)
-    size = sum(os.path.getsize(os.path.join(stored, name)) for name in os.listdir(stored)) if method == "cfa" else 0
+    size = sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(stored) for name in names)
     return {"build": round(build, 2), "megabytes": round(size / 1e6, 3), "open_ms": round(1e3 * again, 2),
             "first_ms": round(1e3 * seconds[0], 2), "query_ms": round(1e3 * np.median(seconds[1:]), 2),
             "processor_ms": round(1e3 * np.median(processor[1:]), 2)}

@@ -2,7 +2,7 @@
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import affinity, centring, cfa_automatic, cfa_queries, features, knn, signatures
+from slim_retrieval.graph import affinity, centring, cfa_automatic, cfa_queries, features, growth_state, knn, signatures
 from slim_retrieval.graph.cfa_levels import check_levels, needed_neighbors
 from slim_retrieval.graph.cfa_solve import solve_level
 from slim_retrieval.graph.edges import EDGES
@@ -49,16 +49,20 @@ class CFA:
       query_neighbors: neighbours of augmented queries.
       tolerance, max_iterations, storage: of the solver, see diffusion.solve.
       seed: of the k-means cells; automatic: of the random images of the signatures.
+      keep: whether to keep what growth.update needs: the neighbours, and where a level has several scales the solution
+        of each.
 
     Attributes (after fit):
       gallery_: float32 [n, d'], rows L2-normalised: the last level's output; d' = d, automatic: d' = width + d.
       levels_: the outputs of all levels; queries need each of them, so memory is levels x n x d x 4 bytes. Automatic:
         one, told from gallery_ (cfa_automatic.Output).
       report_: what happened at each level, as plain data.
+      growth_: dict (growth_state.py), or None without `keep`.
     """
 
     def __init__(self, levels=None, residual=1.0, gamma=3.0, edges="mutual", graph_from="original",
-                 queries="auto", query_neighbors=10, tolerance=1e-4, max_iterations=100, storage="float32", seed=0):
+                 queries="auto", query_neighbors=10, tolerance=1e-4, max_iterations=100, storage="float32", seed=0,
+                 keep=False):
         self.levels = levels
         self.residual = residual
         self.gamma = gamma
@@ -70,10 +74,12 @@ class CFA:
         self.max_iterations = max_iterations
         self.storage = storage
         self.seed = seed
+        self.keep = keep
 
     def needed_neighbors(self, n):
         """Return how many neighbours of each of n images are used."""
-        return needed_neighbors(self.levels or cfa_automatic.levels(n), n)
+        needed = needed_neighbors(self.levels or cfa_automatic.levels(n), n)
+        return min(needed + growth_state.SPARE, max(n - 1, 1)) if self.keep else needed
 
     def graph_features(self, gallery):
         """Return the features whose neighbours `fit` takes: the gallery, automatic perhaps centred."""
@@ -110,7 +116,10 @@ class CFA:
         widest = needed_neighbors(levels, n) if self.graph_from == "original" else max(levels[0]["k"])
         if self.edge_mean_ is not None:
             neighbors = centring.neighbors_of(neighbors, self.source_)
-        self._run(levels, knn.enough(neighbors, self.source_, widest))
+        enough = max(widest, self.needed_neighbors(n)) if self.keep else widest
+        neighbors = knn.enough(neighbors, self.source_, enough)
+        self._run(levels, neighbors)
+        self.growth_ = growth_state.collect(self, gallery, neighbors, widest) if self.keep else None
         return self
 
     def _centred(self, array):

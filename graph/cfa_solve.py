@@ -3,11 +3,11 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common import memory
-from slim_retrieval.graph import affinity, cells, diffusion, features, side_information
+from slim_retrieval.graph import affinity, cells, diffusion, features, growth_solve, side_information
 from slim_retrieval.graph.edges import edges
 
 
-def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None):
+def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None, before=None):
     """Return (output of the level, its systems, its report).
 
     Args:
@@ -16,11 +16,14 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
       source: float32 [n, any], features of the edges.
       neighbors: (ids, similarities) of `source`.
       parts: list of column slices of the output, one for each input, each normalised by itself.
-      settings: dict of gamma, edges, tolerance, max_iterations, storage, seed.
+      settings: dict of gamma, edges, tolerance, max_iterations, storage, seed, and keep: whether the systems keep
+        their normalised solutions, where there are several.
       side: side_information.Side, or None.
       decay: None: one system for each scale, whose normalised solutions are averaged by the weights. A number: one
         graph and one system for all scales, A = sum_k A_k / k^decay.
       out: an earlier output to write over, or None.
+      before: function of a system's number that gives its solution for a graph that has changed a little since, float32
+        [n, sum of w_p], rows not normalised; then only what the change reaches is solved for (growth_solve.py).
 
     Returns:
       output: float32 [n, sum of w_p], rows of each part L2-normalised.
@@ -32,7 +35,7 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
     groups = [[k] for k in level["k"]] if decay is None else [level["k"]]
     weights = level["weights"] if decay is None else [1.0]
     total, systems, reports = None, [], []
-    for group, weight in zip(groups, weights):
+    for number, (group, weight) in enumerate(zip(groups, weights)):
         matrix, graphs, about = 0, [], None
         for k in group:
             graph = _cut(edges(neighbors[0], neighbors[1], k, settings["edges"], features=source), cell)
@@ -40,11 +43,18 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
             share = np.float32(1 if decay is None else k ** -float(decay))
             matrix = matrix + share * affinity.affinity(informed, settings["gamma"])
             graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
-        solution = out if out is not None and total is None else memory.empty((n, parts[-1].stop))
-        info = _solve(affinity.normalised(matrix), level["alpha"], inputs, parts, settings, solution)
+        scaled = affinity.normalised(matrix)
+        if before is None:
+            solution = out if out is not None and total is None else memory.empty((n, parts[-1].stop))
+            info = _solve(scaled, level["alpha"], inputs, parts, settings, solution)
+        else:
+            solution = before(number)
+            info = _settle(scaled, level["alpha"], inputs, parts, settings, solution)
         systems.append({"graphs": graphs, "weight": weight, "lengths": _lengths(solution, parts),
                         "degree": np.asarray(matrix.sum(axis=1), np.float32).ravel()})
         features.normalise_parts(solution, parts)
+        if settings["keep"] and len(groups) > 1:
+            systems[-1]["solution"] = solution.copy()
         reports.append(dict(info, k=group[0] if decay is None else group,
                             edges_per_node=round(matrix.nnz / n, 2),
                             isolated_nodes=affinity.isolated(matrix), **({"side": about} if about else {})))
@@ -61,6 +71,16 @@ def _solve(matrix, alpha, inputs, parts, settings, out):
     infos = [diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
                              out=out[:, part], storage=settings["storage"])[1] for array, part in zip(inputs, parts)]
     return max(infos, key=lambda info: (not info["converged"], info["iterations"], info["residual"]))
+
+
+def _settle(matrix, alpha, inputs, parts, settings, solution):
+    """Mend the solution of a graph that has changed, in place; return the report of the part with the largest error."""
+    reports = []
+    for array, part in zip(inputs, parts):
+        own = np.ascontiguousarray(solution[:, part])
+        reports.append(growth_solve.settle(matrix, alpha, array, own, settings["tolerance"]))
+        solution[:, part] = own
+    return max(reports, key=lambda report: (not report["converged"], report["error"]))
 
 
 def _cut(graph, cell):

@@ -1,7 +1,7 @@
 """A fitted method that answers single queries, kept from call to call where fitting takes long.
 
-    <run>/index/cfa/                       cfa_file.py; built by the first query, and again when features or settings
-                                           are others
+    <run>/index/cfa/                       cfa_file.py; built by the first query, and again when settings are others;
+                                           where the gallery has got or lost some images it is updated (growth.py)
     <run>/index/<method>/lists/<array>/    inverted_file.py, of each large array that is searched
     <run>/gfr/                             what GFR learned (learned.py)
 """
@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import cfa_file, inverted_file, knn, methods, pipeline, sources
+from slim_retrieval.graph import cfa_file, growth, inverted_file, knn, methods, pipeline, sources
 from slim_retrieval.graph.plain import Plain
 
 LARGE = 2**26  # bytes of an array from which on lists are made; reading as much takes about 5 ms
@@ -35,10 +35,9 @@ def fitted(name, config, key, read, folder):
     path, settings = os.path.join(folder, "index", name), config["retrieval"]
     lists = os.path.join(path, "lists")
     if name == "cfa" and config["cfa"]["queries"] != "joint":
-        key = files.digest(config["cfa"], config["graph"], config["run"]["seed"], key)
-        estimator = _cfa(path, key, lambda: pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0])
+        estimator, keys, came_from = _cfa(path, config, key, read, folder)
         searched = ["gallery_"] if estimator.queries == "raw" else ["source_", "gallery_"]
-        return Index(estimator, _lists(estimator, searched, settings, key, lists))
+        return Index(estimator, _lists(estimator, searched, settings, keys[1], lists, keys[0], came_from))
     if name == "none" and settings["search"] == "auto":
         try:
             return Index(Plain(), {"gallery_": _load("gallery_", settings, key, lists)})
@@ -82,19 +81,49 @@ def _search_of(lists):
     return knn.search if lists is None else lambda queries, array, k: inverted_file.search(lists, queries, k)
 
 
-def _cfa(path, key, fit):
-    """Return the CFA in the files, else a fitted one, which is stored there."""
+def _cfa(path, config, key, read, folder):
+    """Return (CFA from the files, updated or fitted; keys of what was stored and is; which of its rows each row was).
+
+    What was not stored before is stored. Unless an index was updated the first key and the last value are None.
+    """
+    settings = files.digest(config["cfa"], config["graph"], config["run"]["seed"])
+    keys = [None, files.digest(settings, key)]
     try:
-        return cfa_file.load(path, key)
-    except InputError as reason:
+        return cfa_file.load(path, settings, key), keys, None
+    except InputError as problem:
+        reason = str(problem)
+    gallery, train = read()
+    model, reason, came_from = _updated(path, settings, gallery.features, reason)
+    if model is None:
         print("  {}: building it".format(reason), flush=True)
-    model = fit()
-    cfa_file.save(model, path, key)
-    return model
+        config = dict(config, cfa=dict(config["cfa"], keep=True))
+        model = pipeline.fitted("cfa", config, gallery, train, folder, pipeline.Stages())[0]
+    else:
+        keys[0] = files.digest(settings, cfa_file.gallery_of(path))
+    cfa_file.save(model, path, settings, key)
+    return model, keys, came_from
 
 
-def _lists(estimator, names, settings, key, folder):
-    """Return {name: InvertedFile} of an estimator's large arrays, from files or built now."""
+def _updated(path, settings, gallery, reason):
+    """Return (the stored CFA updated to this gallery or None, why it is not, which row each row was)."""
+    try:
+        before = cfa_file.load(path, settings)
+    except InputError:
+        return None, reason, None
+    found = growth.changes(before, gallery)
+    if found.anew:
+        return None, "{}, and {}".format(reason, found.anew), None
+    model = growth.update(before, gallery, found)
+    print("  {}: {}".format(reason, growth.told(model.report_["growth"])), flush=True)
+    return model, "", found.came_from
+
+
+def _lists(estimator, names, settings, key, folder, key_before=None, came_from=None):
+    """Return {name: InvertedFile} of an estimator's large arrays, from files, updated or built now.
+
+    Args:
+      key_before, came_from: of the gallery before, where this one is an update of it: the lists are kept.
+    """
     found = {}
     for name in names:
         array = getattr(estimator, name)
@@ -103,9 +132,10 @@ def _lists(estimator, names, settings, key, folder):
         try:
             found[name] = _load(name, settings, key, folder)
         except InputError as reason:
-            print("  {}: building them".format(reason), flush=True)
+            before = _before(name, settings, key_before, folder, came_from)
+            print("  {}: {} them".format(reason, "updating" if before else "building"), flush=True)
             try:
-                found[name] = _build(array, name, settings, key, folder)
+                found[name] = _build(array, name, settings, key, folder, before)
             except OSError as error:
                 print("  they cannot be stored ({}): the search reads all images".format(error), flush=True)
     return found
@@ -115,9 +145,17 @@ def _load(name, settings, key, folder):
     return inverted_file.load(os.path.join(folder, name), files.digest(key, settings["recall"]))
 
 
-def _build(array, name, settings, key, folder):
+def _before(name, settings, key, folder, came_from):
+    """Return what inverted_file.build needs to keep the lists of the gallery before, or None."""
+    try:
+        return None if came_from is None else (_load(name, settings, key, folder), came_from)
+    except InputError:
+        return None
+
+
+def _build(array, name, settings, key, folder, before):
     made = inverted_file.build(array, os.path.join(folder, name), files.digest(key, settings["recall"]),
-                               settings["recall"])
+                               settings["recall"], before=before)
     print("  {} lists of {} images in {:.0f} s; {}".format(
         made.about["lists"], made.about["images"], made.about["seconds"], ", ".join(
             "{probes} of them give {recall:.3f} of the {k} nearest".format(**depth)

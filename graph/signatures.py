@@ -19,7 +19,7 @@ WIDTH = 512         # beyond, for each of this many cells
 ROWS = 8192
 
 
-def signatures(gallery, ids, similarities, seed=0, width=None):
+def signatures(gallery, ids, similarities, seed=0, width=None, cells=None):
     """Return float32 [n, width]: each node's signature, rows L2-normalised.
 
     With N_i the NEIGHBORS nearest of i (i itself first), a_i its indicator row and s_ij the similarities:
@@ -35,17 +35,31 @@ def signatures(gallery, ids, similarities, seed=0, width=None):
       gallery: float32 [n, d], rows L2-normalised; used for the cells.
       ids: int32 [n, K], each node's neighbours, nearest first, without itself; -1 pads.
       similarities: float32 [n, K].
-      seed: of the random images.
-      width: columns; None: n up to EXACT_NODES, WIDTH beyond.
+      seed, width, cells: of the random images, or these images themselves: see `centres`.
     """
-    n = len(ids)
-    width = min(n, width or (n if n <= EXACT_NODES else WIDTH))
-    members = _members(_cells(gallery, width, seed), width) if width < n else None
+    cells = centres(gallery, seed, width) if cells is None else cells
+    n, width = len(ids), len(ids) if cells is None else len(cells)
+    members = None if cells is None else _members(knn.search(gallery, cells, 1)[0][:, 0], width)
     spread, last = _encoded(ids, similarities, members)
     result = memory.empty((n, width))
     for start in progress(range(0, n, ROWS), what="signatures", unit="block"):
         result[start:start + ROWS] = (spread[start:start + ROWS] @ last).toarray()
     return features.normalise_rows(result)
+
+
+def centres(gallery, seed=0, width=None):
+    """Return random images whose nearest ones share a column, float32 [width, d]; None where each has a column.
+
+    Args:
+      gallery: float32 [n, d], rows L2-normalised.
+      seed: of the choice.
+      width: how many; None: none up to EXACT_NODES images, WIDTH beyond.
+    """
+    n = len(gallery)
+    width = width or (n if n <= EXACT_NODES else WIDTH)
+    if width >= n:
+        return None
+    return np.asarray(gallery[np.sort(np.random.RandomState(seed).permutation(n)[:width])])
 
 
 def _encoded(ids, similarities, members):
@@ -89,12 +103,6 @@ def _rows(ids, values, count):
     kept = chosen >= 0
     indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
     return sparse.csr_matrix((weights[kept].astype(np.float32), chosen[kept], indptr), shape=(n, n))
-
-
-def _cells(gallery, width, seed):
-    """Return int [n]: which of `width` random rows is nearest to each row."""
-    centres = np.sort(np.random.RandomState(seed).permutation(len(gallery))[:width])
-    return knn.search(gallery, np.asarray(gallery[centres]), 1)[0][:, 0]
 
 
 def _members(cell, width):

@@ -136,7 +136,7 @@ def test_cfa_answers_from_its_index_without_reading_the_gallery(project, monkeyp
     level = CFA(levels=[{"k": [3]}]).fit(gallery)
     again = ask("plain", "--method", "cfa", "--cfa.levels", "[{k: [3]}]")
     check(again, level.transform(query) @ level.gallery_.T, "plain", 9)
-    assert "of other features or settings: building it" in capsys.readouterr().out
+    assert "of other settings: building it" in capsys.readouterr().out
 
 
 def test_each_path_on_the_standard_input_is_answered_in_turn(project, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import pytest
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import cfa_file
+from slim_retrieval.graph import cfa_file, growth
 from slim_retrieval.graph.cfa import CFA
 
 SETTINGS = {
@@ -25,11 +25,20 @@ def rows(n, seed, d=8, shift=0.0):
     return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
 
 
+def arrays(folder):
+    """Return the folder of the arrays."""
+    return os.path.join(folder, files.read_json(os.path.join(folder, "meta.json"))["token"])
+
+
+def path_of(folder, name):
+    return os.path.join(arrays(folder), name)
+
+
 @pytest.fixture()
 def saved(tmp_path):
     """Return (folder, the CFA that was saved there with the key "k")."""
     model = CFA().fit(rows(60, 1))
-    cfa_file.save(model, str(tmp_path / "index"), "k")
+    cfa_file.save(model, str(tmp_path / "index"), "k", "g")
     return str(tmp_path / "index"), model
 
 
@@ -41,7 +50,7 @@ def test_a_loaded_index_answers_as_the_fitted_one(tmp_path, name, shift):
     expected = model.transform(queries)
     assert (model.mean_ is not None) == (shift > 0 and not model.levels)
     folder = str(tmp_path / "index")
-    cfa_file.save(model, folder, "k")
+    cfa_file.save(model, folder, "k", "g")
     loaded = cfa_file.load(folder, "k")
     assert isinstance(loaded.gallery_, np.memmap) and np.array_equal(loaded.gallery_, model.gallery_)
     found = loaded.transform(queries)
@@ -53,22 +62,24 @@ def test_a_loaded_index_answers_as_the_fitted_one(tmp_path, name, shift):
 def test_edge_features_of_its_own_are_kept(tmp_path):
     gallery, queries, edges, near = rows(60, 1), rows(7, 2), rows(60, 3, d=4), rows(7, 4, d=4)
     model = CFA().fit(gallery, edge_features=edges)
-    cfa_file.save(model, str(tmp_path), "k")
+    cfa_file.save(model, str(tmp_path), "k", "g")
     assert cfa_file.load(str(tmp_path), "k").transform(queries, near).tobytes() == model.transform(
         queries, near).tobytes()
 
 
 def test_an_array_that_is_used_twice_is_stored_once(tmp_path):
     model = CFA(levels=[{"k": [3]}]).fit(rows(60, 1))  # its only level's output is gallery_, its edges' features x
-    cfa_file.save(model, str(tmp_path), "k")
-    large = [name for name in os.listdir(str(tmp_path)) if name.endswith(".npy")
-             and np.load(str(tmp_path / name)).ndim == 2]
+    cfa_file.save(model, str(tmp_path), "k", "g")
+    large = [name for name in os.listdir(arrays(str(tmp_path))) if np.load(path_of(str(tmp_path), name)).ndim == 2]
     assert sorted(large) == ["gallery_.npy", "original_.npy"]
 
 
 def test_another_key_or_none_is_refused(saved, tmp_path):
-    with pytest.raises(InputError, match="other features or settings"):
-        cfa_file.load(saved[0], "other")
+    with pytest.raises(InputError, match="other settings"):
+        cfa_file.load(saved[0], "other", "g")
+    with pytest.raises(InputError, match="another gallery"):
+        cfa_file.load(saved[0], "k", "other")
+    assert np.array_equal(cfa_file.load(saved[0], "k", "g").gallery_, saved[1].gallery_)
     with pytest.raises(InputError, match="no index in"):
         cfa_file.load(str(tmp_path / "nothing"), "k")
 
@@ -76,7 +87,7 @@ def test_another_key_or_none_is_refused(saved, tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "other shape", "gone", "no meta", "half a meta"])
 def test_damage_is_one_error_and_saving_again_mends_it(saved, damage):
     folder, model = saved
-    path, meta = os.path.join(folder, "gallery_.npy"), os.path.join(folder, "meta.json")
+    path, meta = path_of(folder, "gallery_.npy"), os.path.join(folder, "meta.json")
     if damage == "cut":
         with open(path, "r+b") as stream:
             stream.truncate(os.path.getsize(path) // 2)
@@ -89,7 +100,7 @@ def test_damage_is_one_error_and_saving_again_mends_it(saved, damage):
         os.remove(path if damage == "gone" else meta)
     with pytest.raises(InputError):
         cfa_file.load(folder, "k")
-    cfa_file.save(model, folder, "k")
+    cfa_file.save(model, folder, "k", "g")
     assert np.array_equal(cfa_file.load(folder, "k").gallery_, model.gallery_)
 
 
@@ -97,9 +108,37 @@ def test_a_second_index_takes_the_place_of_the_first(saved):
     folder, first = saved
     mapped = cfa_file.load(folder, "k")
     second = CFA(levels=[{"k": [3]}]).fit(rows(30, 5))
-    cfa_file.save(second, folder, "2")
+    cfa_file.save(second, folder, "2", "g")
     assert np.array_equal(cfa_file.load(folder, "2").gallery_, second.gallery_)
     kept = {name + ".npy" for name in files.read_json(os.path.join(folder, "meta.json"))["arrays"]}
-    assert {name for name in os.listdir(folder) if name.endswith(".npy")} == kept
+    assert len(os.listdir(folder)) == 2 and set(os.listdir(arrays(folder))) == kept
     # One that is open still answers from its own files.
     assert mapped.transform(rows(4, 6)).tobytes() == first.transform(rows(4, 6)).tobytes()
+
+
+def test_a_writer_that_is_killed_leaves_the_index_before(saved, monkeypatch):
+    folder, first = saved
+    real, written = files.write_array, []
+
+    def killed(path, array):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path)
+        real(path, array)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_array", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cfa_file.save(CFA().fit(rows(30, 5)), folder, "k", "h")
+    assert os.path.isfile(written[0])
+    assert cfa_file.load(folder, "k", "g").transform(rows(4, 6)).tobytes() == first.transform(rows(4, 6)).tobytes()
+    cfa_file.save(first, folder, "k", "g")
+    assert not os.path.exists(written[0]) and len(os.listdir(folder)) == 2
+
+
+def test_what_growing_needs_is_kept(tmp_path):
+    settings, gallery = {"levels": [{"k": [3, 5]}]}, rows(60, 1)
+    model = CFA(keep=True, **settings).fit(gallery[:58])
+    cfa_file.save(model, str(tmp_path), "k", "g")
+    grown = growth.update(cfa_file.load(str(tmp_path), "k"), gallery)
+    assert grown.gallery_.tobytes() == growth.update(model, gallery).gallery_.tobytes()
