@@ -12,7 +12,7 @@ import numpy as np
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.common.progress import progress
+from slim_retrieval.common.progress import progress, silent
 
 BACKENDS = {"serial": "in this process, without tasks", "threading": "threads", "loky": "processes of this machine",
             "dask": "a cluster of Dask, named by its scheduler's address"}
@@ -52,10 +52,8 @@ def parallel():
 
 
 def folder(*parts):
-    """Return the folder of a step's tasks, made if need be; the parts (arrays, numbers, strings) name it."""
-    path = os.path.join(_chosen["folder"], "tasks", files.digest(*parts))
-    os.makedirs(path, exist_ok=True)
-    return os.path.abspath(path)
+    """Return the folder of a step's tasks, not made yet; the parts (arrays, numbers, strings) name it."""
+    return os.path.abspath(os.path.join(_chosen["folder"], "tasks", files.digest(*parts)))
 
 
 def forget(path):
@@ -97,14 +95,20 @@ def _done(function, tasks):
     """Yield something for each task that is done; raise what a task raises."""
     if _chosen["backend"] != "dask":
         pool = joblib.Parallel(_chosen["workers"], backend=_chosen["backend"], batch_size=1, return_as="generator")
-        yield from pool(joblib.delayed(function)(*task) for task in tasks)
+        yield from pool(joblib.delayed(work)(function, task) for task in tasks)
         return
     # Not through joblib: it would run the tasks here where the cluster has one thread, and shows no progress.
     from distributed import Client, as_completed
     with Client(_chosen["scheduler"], timeout=TIMEOUT) as client:
-        futures = [client.submit(function, *task, pure=False) for task in tasks]
+        futures = [client.submit(work, function, task, pure=False) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
+
+
+def work(function, task):
+    """Run a task here. Its own progress is not shown: it would stand between the lines of whoever waits for it."""
+    with silent():
+        function(*task)
 
 
 def hello():

@@ -1,11 +1,15 @@
 """Progress with rate and time left: a bar on a terminal, a plain line every so often elsewhere."""
+import contextlib
 import os
 import sys
+import threading
 import time
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0
+
+_thread = threading.local()
 
 
 def progress(iterable=None, total=None, what="", unit="it", initial=0):
@@ -16,10 +20,22 @@ def progress(iterable=None, total=None, what="", unit="it", initial=0):
       unit: what is counted, such as "img".
       initial: how much was already done before this process (a resumed step).
     """
+    if getattr(_thread, "silent", False):
+        return tqdm(iterable, total=total, initial=initial, disable=True)
     if _on_terminal():
         return tqdm(iterable, total=total, desc=what, unit=unit, initial=initial, dynamic_ncols=True,
                     smoothing=0.1, unit_scale=unit != "step")
     return _PlainLines(iterable, total=total, desc=what, unit=unit, initial=initial)
+
+
+@contextlib.contextmanager
+def silent():
+    """Show no progress of what this thread does meanwhile."""
+    _thread.silent = True
+    try:
+        yield
+    finally:
+        _thread.silent = False
 
 
 def _on_terminal():

@@ -5,13 +5,14 @@ either looks is found on a sample whose true neighbours are searched exactly; th
 """
 import numpy as np
 
+from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import compiled, faiss_index, keys, knn, list_join, lists
+from slim_retrieval.graph import compiled, faiss_index, keys, knn, list_join, list_tasks, lists
 
 SAMPLE = 256  # rows that the effort is chosen on, and as many again that the recall is measured on
 
 
-def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
+def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None, name=None):
     """Return (ids, similarities, about): nearly each row's k nearest others, as from knn.neighbors.
 
     Similarities are exact (those of an index of faiss that compresses are computed anew); each row has k others, of
@@ -25,6 +26,7 @@ def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
       seed: of the samples and of k-means.
       factory: None, or an index in faiss's own words, such as "HNSW32" or "IVF4096,PQ64".
       store: path of a state to go on from (list_join.py), or None.
+      name: digest of the gallery, for tasks (common/jobs.py); None: none are made.
 
     Raises:
       InputError: a recall that is out of range, an index that faiss does not know, or neither Numba nor faiss.
@@ -35,11 +37,16 @@ def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None):
     chosen, measured = np.array_split(random.permutation(len(gallery))[:2 * SAMPLE], 2)
     true = exact(gallery, chosen, k)
     if factory is None and compiled.import_numba() is not None:
-        ids, similarities, about = list_join.join(
-            gallery, k, lambda centres: _probes(gallery, chosen, true[0], centres, recall), seed, store)
+        def choose(centres):
+            return _probes(gallery, chosen, true[0], centres, recall)
+
+        join, where = (list_tasks.join, name) if name and jobs.parallel() else (list_join.join, store)
+        ids, similarities, about = join(gallery, k, choose, seed, where)
         about["backend"] = "lists, {} of {}".format(about["probes"], about["lists"])
     else:
-        ids, similarities, about = faiss_index.neighbors(gallery, k, factory, (chosen, true), recall, seed)
+        ids, similarities, about = faiss_index.neighbors(gallery, k, factory, (chosen, true), recall, seed, name)
+    if name and jobs.parallel():
+        about["backend"] += ", tasks"
     short = np.flatnonzero(ids[:, -1] < 0)  # looked at too few: these rows are searched exactly
     if len(short):
         ids[short], similarities[short] = exact(gallery, short, k)

@@ -1,21 +1,27 @@
 """Nearest neighbours by an index of faiss: its own inverted file, HNSW, product quantisation, whatever it can name.
 
-Graphics cards are used where faiss sees any; this has never been run on one.
+Graphics cards are used where faiss sees any; this has never been run on one. The search can be cut into tasks
+(common/jobs.py), which read the index from a file.
 """
+import os
+
 import numpy as np
 
+from slim_retrieval.common import files, jobs, memory
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import keys, knn
 
 TRAIN = 40  # rows of a list that k-means sees
 BLOCK = 4096  # rows added or searched at a time
+ROWS = 2**16  # of a task
+INDEX = "index.faiss"
 EFFORTS = ["nprobe", "efSearch"]  # how far an inverted file, and HNSW, look
 COMPRESSED = ["PQ", "SQ", "RQ", "LSQ", "LSH"]  # words of indexes that do not keep the vectors
 FARTHER = 4  # candidates there for each neighbour: they are compared again, exactly
 
 
-def neighbors(gallery, k, factory, sample, recall, seed=0):
+def neighbors(gallery, k, factory, sample, recall, seed=0, name=None):
     """Return (ids, similarities, about): what an index finds of each row's k nearest others; pads where too few.
 
     Args:
@@ -24,6 +30,7 @@ def neighbors(gallery, k, factory, sample, recall, seed=0):
       factory: faiss's words, such as "HNSW32"; None: an inverted file.
       sample: (rows, (ids, similarities)) of some rows' true neighbours: the effort is doubled until `recall` of them
         are found.
+      name: digest of the gallery, for tasks; None: none are made.
 
     Raises:
       InputError: faiss is missing, or does not know the index.
@@ -34,7 +41,8 @@ def neighbors(gallery, k, factory, sample, recall, seed=0):
                          "choose graph.index exact")
     n, d = gallery.shape
     factory = factory or "IVF{},Flat".format(int(max(1, min(2 ** round(np.log2(2 * np.sqrt(n))), n // TRAIN))))
-    index = _built(faiss, gallery, factory, np.random.RandomState(seed))
+    folder = jobs.folder("faiss", name, n, k, factory, seed) if name and jobs.parallel() else None
+    index = _stored(faiss, folder) or _built(faiss, gallery, factory, np.random.RandomState(seed))
     compressed = any(word in factory for word in COMPRESSED)
     rows, (_, true) = sample
     effort, value = _effort(faiss, index), 1
@@ -44,12 +52,59 @@ def neighbors(gallery, k, factory, sample, recall, seed=0):
         if knn.share_found(found, true) >= recall or value >= n:
             break
         value *= 2
-    ids, similarities = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-    for start in progress(range(0, n, BLOCK), what="searching {} neighbours".format(k), unit="block"):
-        part = slice(start, min(start + BLOCK, n))
-        ids[part], similarities[part] = _search(index, gallery, np.arange(part.start, part.stop), k, compressed)
+    if folder:
+        ids, similarities = _by_tasks(faiss, index, gallery, k, (effort, value), compressed, folder)
+    else:
+        ids, similarities = _range(index, gallery, (0, n), k, compressed)
     about = {"backend": "faiss {}{}".format(factory, "" if effort is None else ", {} {}".format(effort, value))}
     return ids, similarities, dict(about, **({} if effort is None else {effort: value}))
+
+
+def _by_tasks(faiss, index, gallery, k, effort, compressed, folder):
+    """Return (ids, similarities) of all rows; the index lies in `folder` meanwhile, where a killed run finds it."""
+    n, rows = len(gallery), jobs.shared(gallery, os.path.join(folder, "gallery.npy"))
+    with files.replacing(os.path.join(folder, INDEX)) as path:
+        faiss.write_index(faiss.index_gpu_to_cpu(index) if _on_cards(faiss) else index, path)
+    tasks = [(folder, rows, (start, min(start + ROWS, n)), k, effort, compressed,
+              os.path.join(folder, "neighbors-{}-{}.npz".format(effort[1], start))) for start in range(0, n, ROWS)]
+    jobs.run(block, tasks, "searching {} neighbours".format(k))
+    ids, similarities = memory.empty((n, k), np.int32), memory.empty((n, k))
+    for _, _, (start, stop), _, _, _, output in tasks:
+        with np.load(output) as stored:
+            ids[start:stop], similarities[start:stop] = stored["ids"], stored["similarities"]
+    jobs.forget(folder)
+    return ids, similarities
+
+
+def block(folder, gallery, rows, k, effort, compressed, output):
+    """Task: write the neighbours of a range of rows of a gallery (.npy) to `output` (.npz)."""
+    faiss = knn.import_faiss()
+    index = _stored(faiss, folder)
+    if effort[0] is not None:
+        faiss.ParameterSpace().set_index_parameter(index, *effort)
+    ids, similarities = _range(index, np.load(gallery, mmap_mode="r"), rows, k, compressed)
+    with files.replacing(output) as path:
+        np.savez(path, ids=ids, similarities=similarities)
+
+
+def _range(index, gallery, rows, k, compressed):
+    """Return (ids, similarities) of the rows from rows[0] to before rows[1]."""
+    first, last = rows
+    ids, similarities = memory.empty((last - first, k), np.int32), memory.empty((last - first, k))
+    for start in progress(range(first, last, BLOCK), what="searching {} neighbours".format(k), unit="block"):
+        some = np.arange(start, min(start + BLOCK, last))
+        ids[some - first], similarities[some - first] = _search(index, gallery, some, k, compressed)
+    return ids, similarities
+
+
+def _stored(faiss, folder):
+    """Return the index that lies in the folder, or None."""
+    path = folder and os.path.join(folder, INDEX)
+    return faiss.read_index(path) if path and os.path.exists(path) else None
+
+
+def _on_cards(faiss):
+    return getattr(faiss, "get_num_gpus", lambda: 0)() > 0
 
 
 def _built(faiss, gallery, factory, random):
@@ -63,7 +118,7 @@ def _built(faiss, gallery, factory, random):
     if not index.is_trained:
         most = TRAIN * int(max(256, 4 * np.sqrt(n)))
         index.train(np.ascontiguousarray(gallery[np.sort(random.permutation(n)[:most])]))
-    if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
+    if _on_cards(faiss):
         index = faiss.index_cpu_to_all_gpus(index)
     for start in progress(range(0, n, BLOCK), what="indexing", unit="block"):
         index.add(np.ascontiguousarray(gallery[start:start + BLOCK]))

@@ -76,7 +76,8 @@ def _build(gallery, k, block, index, recall, store, name):
             return knn_tasks.neighbors(gallery, k, name) + ({"backend": knn.backend(k + 1, len(gallery)) + ", tasks"},)
         how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else knn.backend(k + 1, len(gallery))
         return knn.neighbors(gallery, k, block) + ({"backend": how},)
-    ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store)
+    ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store,
+                                                     name=name)
     about["backend"] = "{}; recall@{} {:.3f} on a sample".format(about["backend"], k, about["recall"])
     return ids, similarities, dict(about, asked=recall)
 

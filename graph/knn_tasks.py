@@ -1,4 +1,4 @@
-"""Exact nearest neighbours as tasks: a block of rows against the whole gallery (common/jobs.py)."""
+"""Exact nearest neighbours, and rankings, as tasks: a block of rows against the whole gallery (common/jobs.py)."""
 import os
 
 import numpy as np
@@ -37,3 +37,31 @@ def block(gallery, start, stop, k, output):
     ids, similarities = keys.without(np.arange(start, stop), similarities, ids, k)
     with files.replacing(output) as path:
         np.savez(path, ids=ids, similarities=similarities)
+
+
+def rank(queries, gallery, k, rows):
+    """Return int32 [q, k], the rankings of knn.search.
+
+    Args:
+      queries, gallery: float32 [q, d], [n, d], rows L2-normalised; best memory-mapped from a .npy file that all see.
+      k: depth.
+      rows: queries scored at a time.
+    """
+    folder, q = jobs.folder("rank", queries, gallery, k), len(queries)
+    paths = [jobs.shared(array, os.path.join(folder, name + ".npy")) for name, array in
+             (("queries", queries), ("gallery", gallery))]
+    step = rows * max(1, ROWS // rows)
+    tasks = [(*paths, start, min(start + step, q), k, rows, os.path.join(folder, "ranks-{}.npy".format(start)))
+             for start in range(0, q, step)]
+    jobs.run(ranked, tasks, "ranking")
+    ids = memory.empty((q, k), np.int32)
+    for _, _, start, stop, _, _, found in tasks:
+        ids[start:stop] = np.load(found)
+    jobs.forget(folder)
+    return ids
+
+
+def ranked(queries, gallery, start, stop, k, rows, output):
+    """Task: write the rankings of the queries from start to before stop, both from .npy files, to `output` (.npy)."""
+    queries = np.load(queries, mmap_mode="r")[start:stop]
+    files.write_array(output, knn.search(queries, np.load(gallery, mmap_mode="r"), k, rows)[0])

@@ -37,16 +37,22 @@ def join(gallery, k, choose, seed=0, store=None):
     with threadpool_limits(1, user_api="blas"), workers() as pool:
         state = _load(store)
         if state is None:
-            count = number_of_lists(len(gallery))
-            centres = lists.centroids(gallery, count, np.random.RandomState(seed), pool)
-            looked = lists.nearest(gallery, centres, min(choose(centres), count), pool,
-                                   "finding the nearest of {} lists".format(count))
-            state = {"looked": looked, "count": count, "done": 0}
+            centres, probes = plan(gallery, choose, seed, pool)
+            looked = lists.nearest(gallery, centres, probes, pool,
+                                   "finding the nearest of {} lists".format(len(centres)))
+            state = {"looked": looked, "count": len(centres), "done": 0}
         best = best_lists.Lists(len(gallery), k, same=True)
         if state["done"]:
             best.ids[:], best.similarities[:] = state["ids"], state["similarities"]
         _join(gallery, best, state["looked"], int(state["count"]), int(state["done"]), store, pool)
     return best.ids, best.similarities, {"lists": int(state["count"]), "probes": state["looked"].shape[1]}
+
+
+def plan(gallery, choose, seed, pool):
+    """Return (centroids, how many lists each row looks into)."""
+    count = number_of_lists(len(gallery))
+    centres = lists.centroids(gallery, count, np.random.RandomState(seed), pool)
+    return centres, int(min(choose(centres), count))
 
 
 def number_of_lists(n):

@@ -1,5 +1,6 @@
 """Rankings: the gallery's ids for each query, best first."""
-from slim_retrieval.graph import knn
+from slim_retrieval.common import jobs
+from slim_retrieval.graph import knn, knn_tasks
 
 
 def rank(queries, gallery, k, block=1024):
@@ -11,6 +12,8 @@ def rank(queries, gallery, k, block=1024):
       k: depth; beyond n the rest is -1.
       block: queries scored at a time.
     """
+    if jobs.parallel() and len(queries) > knn_tasks.ROWS:
+        return knn_tasks.rank(queries, gallery, k, block)
     return knn.search(queries, gallery, k, block)[0]
 
 

@@ -164,3 +164,16 @@ from slim_retrieval.common.progress import progress
 for i in progress(range(3), what="reading", unit="img"): time.sleep(.4)
 """, columns=0)
     assert re.match(r"^reading: 3/3 img, [12]\.\d img/s\r\n$", text)
+
+
+def test_what_a_thread_does_silently_is_not_shown(clock, capfd):
+    with module.silent():
+        for _ in progress(range(3), what="task"):
+            clock.wait(60)
+        with progress(total=2, initial=1, what="task") as bar:
+            clock.wait(60)
+            bar.update(2 - bar.n)
+    assert capfd.readouterr().err == ""
+    for _ in progress(range(3), what="step"):
+        clock.wait(60)
+    assert "step: 3/3" in capfd.readouterr().err

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import faiss_index, knn
 
@@ -34,6 +35,37 @@ def test_any_index_finds_what_was_asked_for_and_similarities_are_exact(factory, 
     assert found.mean() > 0.99
     np.testing.assert_allclose(similarities[found], np.einsum("nd,nkd->nk", gallery, gallery[ids])[found], atol=1e-5)
     assert np.mean(similarities[rows] >= true[1][:, -1:] - 1e-6) >= 0.9
+
+
+@pytest.mark.parametrize("factory", ["IVF20,SQ8", "Flat"])
+def test_tasks_find_the_same_in_the_index_that_is_stored(tmp_path, monkeypatch, factory):
+    gallery = clustered()
+    arguments = gallery, 8, factory, sample(gallery, 8), 0.9
+    ids, similarities, about = faiss_index.neighbors(*arguments)
+    monkeypatch.setattr(faiss_index, "ROWS", 700)
+    jobs.choose("threading", str(tmp_path), workers=2)
+    try:
+        search, ranges = faiss_index._range, []
+
+        def watched(index, array, rows, *more):
+            ranges.append(rows)
+            if rows == (2100, 2800) and len(ranges) < 6:
+                raise KeyError("killed")
+            return search(index, array, rows, *more)
+
+        monkeypatch.setattr(faiss_index, "_range", watched)
+        with pytest.raises(KeyError, match="killed"):
+            faiss_index.neighbors(*arguments, name="name")
+        monkeypatch.setattr(faiss_index, "_built", None)  # the index is there
+        del ranges[:]
+        ranges += [None] * 6
+        found = faiss_index.neighbors(*arguments, name="name")
+        assert (2100, 2800) in ranges and (0, 700) not in ranges
+    finally:
+        jobs.choose("serial", None)
+    np.testing.assert_array_equal(found[0], ids)
+    np.testing.assert_array_equal(found[1], similarities)
+    assert found[2] == about and not (tmp_path / "tasks").exists()
 
 
 def test_an_index_that_faiss_does_not_know_is_refused():
