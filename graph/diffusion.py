@@ -16,12 +16,11 @@ takes is known beforehand, and the true residual is looked at when they are done
 import sys
 
 import numpy as np
-from scipy.sparse import csgraph
 
 from slim_retrieval.common import jobs, memory
 from slim_retrieval.common.errors import lookup
 from slim_retrieval.common.progress import progress
-from slim_retrieval.graph import diffusion_columns, diffusion_tasks
+from slim_retrieval.graph import diffusion_columns, diffusion_tasks, node_order
 from slim_retrieval.graph.compiled import workers
 from slim_retrieval.graph.sparse_product import Rows
 
@@ -94,14 +93,11 @@ def _solve_here(scaled, places, alpha, inputs, limits, storage, block, out):
 
 
 def near_each_other(matrix):
-    """Return (order, places): a renumbering of the nodes in which neighbours lie near each other, and its inverse.
-
-    A product reads the rows of a node's neighbours: near each other they are still in the processor's cache.
-    """
+    """Return (order, places): a renumbering of the nodes (node_order.py), and its inverse."""
     n = matrix.shape[0]
     if n < REORDER:
         return np.arange(n), np.arange(n)
-    order = csgraph.reverse_cuthill_mckee(matrix, symmetric_mode=True)
+    order = node_order.order(matrix)
     places = np.empty(n, np.int64)
     places[order] = np.arange(n)
     return order, places

@@ -11,6 +11,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LINE = 64   # bytes of a line of the cache
+LANES = 16  # values of a vector: one register of AVX-512; the compiler splits it where registers are smaller
+INT, LONG, FLOATS = ir.IntType(32), ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
 
 
 def signature(block):
@@ -39,19 +41,73 @@ def rounded(context, value, block):
     return block.dtype(types.float32, block), code
 
 
-@intrinsic
-def prefetch(context, block, row, column):
-    """Ask for the line of the cache that holds block[row, column], to be read soon and more than once."""
-    def code(context, builder, signature, arguments):
-        kind, number = signature.args[0], ir.IntType(32)
-        array = context.make_array(kind)(context, builder, arguments[0])
-        address = builder.bitcast(cgutils.get_item_pointer(context, builder, kind, array, arguments[1:]),
-                                  cgutils.voidptr_t)
-        function = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], ir.FunctionType(
-            ir.VoidType(), [cgutils.voidptr_t, number, number, number]))
-        builder.call(function, [address, number(0), number(3), number(1)])  # to read, keep in all levels, data
-        return context.get_dummy_value()
-    return types.void(block, types.int64, types.int64), code
+def adder(vectors):
+    """Return a function for compiled loops that handles vectors * LANES columns, those from `column` on.
+
+        row[c] += sum of data[e] * block[indices[e], c] for e from `first` to before `last`
+
+    row: float32 [w]; data, indices: of a CSR matrix; block: float32 [n, w], or uint16 that hold the bits of float16.
+    ahead: how many stored values before its turn a row of the block is asked for, never one after `final`; 0: none.
+    """
+    @intrinsic
+    def add(context, row, data, indices, block, first, last, column, ahead, final):
+        def code(context, builder, signature, arguments):
+            types_of = signature.args
+            row, data, indices, block, first, last, column, ahead, final = arguments
+
+            def pointer(argument, *places):
+                array = context.make_array(types_of[argument])(context, builder, arguments[argument])
+                return cgutils.get_item_pointer(context, builder, types_of[argument], array, places)
+
+            def neighbor(edge):
+                """Return the address in the block of what a stored value is to be multiplied by."""
+                return pointer(3, builder.sext(builder.load(pointer(2, edge)), LONG), column)
+
+            stored = ir.VectorType(ir.HalfType(), LANES) if types_of[3].dtype == types.uint16 else FLOATS
+            size = 4 if stored is FLOATS else 2
+            target = builder.bitcast(pointer(0, column), FLOATS.as_pointer())
+            sums = [cgutils.alloca_once_value(builder, builder.load(_at(builder, target, number), align=4))
+                    for number in range(vectors)]
+            with cgutils.for_range_slice(builder, first, last, LONG(1)) as (edge, _):
+                with builder.if_then(builder.icmp_signed(">", ahead, LONG(0))):
+                    later = builder.add(edge, ahead)
+                    later = builder.select(builder.icmp_signed("<", later, final), later, final)
+                    _prefetch(builder, neighbor(later), vectors * LANES * size)
+                value = _repeated(builder, builder.load(pointer(1, edge)))
+                source = builder.bitcast(neighbor(edge), stored.as_pointer())
+                for number, place in enumerate(sums):
+                    values = builder.load(_at(builder, source, number), align=size)
+                    values = values if stored is FLOATS else builder.fpext(values, FLOATS)
+                    product = builder.fmul(value, values, flags=["contract"])
+                    builder.store(builder.fadd(builder.load(place), product, flags=["contract"]), place)
+            for number, place in enumerate(sums):
+                builder.store(builder.load(place), _at(builder, target, number), align=4)
+            return context.get_dummy_value()
+        return types.void(row, data, indices, block, first, last, column, ahead, final), code
+    return add
+
+
+def _at(builder, address, number):
+    return builder.gep(address, [INT(number)])
+
+
+def _repeated(builder, value):
+    """Return a vector of LANES times the value."""
+    one = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), value, INT(0))
+    return builder.shuffle_vector(one, ir.Constant(FLOATS, ir.Undefined),
+                                  ir.Constant(ir.VectorType(INT, LANES), [0] * LANES))
+
+
+def _prefetch(builder, address, size):
+    """Ask for the lines of the cache that hold `size` bytes from an address, to be read soon and more than once."""
+    function = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], ir.FunctionType(
+        ir.VoidType(), [cgutils.voidptr_t, INT, INT, INT]))
+    address = builder.bitcast(address, cgutils.voidptr_t)
+    for start in range(0, size, LINE):
+        builder.call(function, [_at(builder, address, start), INT(0), INT(3), INT(1)])  # to read, in all levels, data
+
+
+add_64, add_16 = adder(4), adder(1)  # columns
 
 
 def advance(indptr, indices, data, ahead, first, last, omega, right, current, previous, squares):
@@ -60,7 +116,7 @@ def advance(indptr, indices, data, ahead, first, last, omega, right, current, pr
     ahead: how many stored values before its turn a row of `current` is asked for; 0: never, where all is in the cache.
     """
     width, final = current.shape[1], indptr[-1] - 1
-    row, line = np.empty(width, np.float32), LINE // current.itemsize
+    row = np.empty(width, np.float32)
     for i in range(first, last):
         if len(right):
             for c in range(width):
@@ -70,27 +126,16 @@ def advance(indptr, indices, data, ahead, first, last, omega, right, current, pr
                 row[c] = 0
         edge, end = indptr[i], indptr[i + 1]
         weight = omega if edge < end else np.float32(1)
-        while edge + 4 <= end:
-            if ahead:
-                for later in range(edge + ahead, edge + ahead + 4):
-                    neighbor = np.int64(indices[min(later, final)])
-                    for c in range(0, width, line):
-                        prefetch(current, neighbor, np.int64(c))
-            v0, v1, v2, v3 = data[edge], data[edge + 1], data[edge + 2], data[edge + 3]
-            x0, x1 = current[indices[edge]], current[indices[edge + 1]]
-            x2, x3 = current[indices[edge + 2]], current[indices[edge + 3]]
-            for c in range(width):
-                row[c] += v0 * load(x0[c]) + v1 * load(x1[c]) + v2 * load(x2[c]) + v3 * load(x3[c])
-            edge += 4
-        while edge < end:
-            if ahead:
-                neighbor = np.int64(indices[min(edge + ahead, final)])
-                for c in range(0, width, line):
-                    prefetch(current, neighbor, np.int64(c))
-            v0, x0 = data[edge], current[indices[edge]]
-            for c in range(width):
-                row[c] += v0 * load(x0[c])
-            edge += 1
+        column = 0
+        while column + 64 <= width:
+            add_64(row, data, indices, current, edge, end, column, ahead, final)
+            column += 64
+        while column + 16 <= width:
+            add_16(row, data, indices, current, edge, end, column, ahead, final)
+            column += 16
+        for c in range(column, width):
+            for e in range(edge, end):
+                row[c] += data[e] * load(current[indices[e], c])
         if len(squares):
             for c in range(width):
                 difference = row[c] - load(current[i, c])
