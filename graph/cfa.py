@@ -2,7 +2,17 @@
 import numpy as np
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import affinity, centring, cfa_automatic, cfa_queries, features, growth_state, knn, signatures
+from slim_retrieval.graph import (
+    affinity,
+    centring,
+    cfa_automatic,
+    cfa_graph,
+    cfa_queries,
+    features,
+    growth_state,
+    knn,
+    signatures,
+)
 from slim_retrieval.graph.cfa_levels import check_levels, needed_neighbors
 from slim_retrieval.graph.cfa_solve import solve_level
 from slim_retrieval.graph.edges import EDGES
@@ -149,13 +159,19 @@ class CFA:
 
     def _run_automatic(self, level, source, neighbors, settings):
         """Solve one level for signatures and features, gently where neighbours did not agree after the first try."""
-        agreed, output = [], None
+        agreed, output, inputs = [], None, [self.signatures_, self.original_]
+        nested = cfa_graph.nested(level["k"], neighbors, settings, self.side_)
+
+        def good_enough(output):
+            """Say so of the signatures' part: the features' part is solved for with the strength that stays only."""
+            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output, self.parts_[0]))
+            return agreed[-1] >= cfa_automatic.AGREEING or len(agreed) == len(cfa_automatic.STRENGTHS)
+
         for strength in cfa_automatic.STRENGTHS:
             level = dict(level, alpha=strength[0])
-            output, systems, report = solve_level(level, [self.signatures_, self.original_], source, neighbors,
-                                                  self.parts_, settings, self.side_, strength[1], output)
-            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output, self.parts_[0]))
-            if agreed[-1] >= cfa_automatic.AGREEING:
+            output, systems, report = solve_level(level, inputs, source, neighbors, self.parts_, settings, self.side_,
+                                                  strength[1], output, nested=nested, goes_on=good_enough)
+            if systems is not None:
                 break
         self.systems_, self.report_["levels"] = [systems], [report]
         self.report_["chosen"] = cfa_automatic.reasons(level, strength, agreed, self.residual, self.mean_)

@@ -46,13 +46,15 @@ def agreement(ids, diffused, part=slice(None)):
 
     Args:
       ids: int [m, K], images near each other, nearest first; pads count as the last image.
-      diffused: float32 [n, any], what gives its rows; part: the columns of the signatures, rows L2-normalised.
+      diffused: float32 [n, any], what gives its rows, none of zeros; part: the columns of the signatures.
     """
     result = np.ones(len(ids), np.float32)
     if ids.shape[1] > 1:
         for start, stop in features.blocks(len(ids), AGREEMENT * diffused.shape[1]):
             near = diffused[ids[start:stop, :AGREEMENT]][..., part]
-            result[start:stop] = np.einsum("id,ijd->ij", near[:, 0], near[:, 1:]).mean(axis=1)
+            lengths = np.linalg.norm(near, axis=2)
+            products = np.einsum("id,ijd->ij", near[:, 0], near[:, 1:])
+            result[start:stop] = (products / (lengths[:, :1] * lengths[:, 1:])).mean(axis=1)
     return result
 
 

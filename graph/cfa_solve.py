@@ -1,13 +1,12 @@
 """One level of CFA: the diffusion over its scales."""
 import numpy as np
-from scipy import sparse
 
 from slim_retrieval.common import memory
-from slim_retrieval.graph import affinity, cells, diffusion, features, growth_solve, side_information
-from slim_retrieval.graph.edges import edges
+from slim_retrieval.graph import affinity, cells, cfa_graph, diffusion, features, growth_solve
 
 
-def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None, before=None):
+def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None, before=None,
+                nested=None, goes_on=None):
     """Return (output of the level, its systems, its report).
 
     Args:
@@ -24,6 +23,9 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
       out: an earlier output to write over, or None.
       before: function of a system's number that gives its solution for a graph that has changed a little since, float32
         [n, sum of w_p], rows not normalised; then only what the change reaches is solved for (growth_solve.py).
+      nested: what cfa_graph.nested returned, or None.
+      goes_on: function that is shown the output when its first part alone is solved, rows not normalised, and says
+        whether to solve for the others; where it does not, systems and report are None.
 
     Returns:
       output: float32 [n, sum of w_p], rows of each part L2-normalised.
@@ -36,17 +38,13 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
     weights = level["weights"] if decay is None else [1.0]
     total, systems, reports = None, [], []
     for number, (group, weight) in enumerate(zip(groups, weights)):
-        matrix, graphs, about = 0, [], None
-        for k in group:
-            graph = _cut(edges(neighbors[0], neighbors[1], k, settings["edges"], features=source), cell)
-            informed, about = side_information.apply(graph, side, source)
-            share = np.float32(1 if decay is None else k ** -float(decay))
-            matrix = matrix + share * affinity.affinity(informed, settings["gamma"])
-            graphs.append({"k": k, "share": share, "reach": neighbors[1][:, k - 1].copy()})
+        matrix, graphs, about = cfa_graph.system(group, decay, source, neighbors, settings, side, cell, nested)
         scaled = affinity.normalised(matrix)
         if before is None:
             solution = out if out is not None and total is None else memory.empty((n, parts[-1].stop))
-            info = _solve(scaled, level["alpha"], inputs, parts, settings, solution)
+            info = _solve(scaled, level["alpha"], inputs, parts, settings, solution, goes_on)
+            if info is None:
+                return solution, None, None
         else:
             solution = before(number)
             info = _settle(scaled, level["alpha"], inputs, parts, settings, solution)
@@ -66,10 +64,14 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
     return total, systems, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
 
 
-def _solve(matrix, alpha, inputs, parts, settings, out):
-    """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest."""
-    infos = [diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
-                             out=out[:, part], storage=settings["storage"])[1] for array, part in zip(inputs, parts)]
+def _solve(matrix, alpha, inputs, parts, settings, out, goes_on):
+    """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest, or None."""
+    infos = []
+    for array, part in zip(inputs, parts):
+        infos.append(diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
+                                     out=out[:, part], storage=settings["storage"])[1])
+        if goes_on is not None and len(infos) == 1 and not goes_on(out):
+            return None
     return max(infos, key=lambda info: (not info["converged"], info["iterations"], info["residual"]))
 
 
@@ -81,15 +83,6 @@ def _settle(matrix, alpha, inputs, parts, settings, solution):
         reports.append(growth_solve.settle(matrix, alpha, array, own, settings["tolerance"]))
         solution[:, part] = own
     return max(reports, key=lambda report: (not report["converged"], report["error"]))
-
-
-def _cut(graph, cell):
-    """Return the graph without the edges between different cells."""
-    if cell is None:
-        return graph
-    pairs = graph.tocoo()
-    kept = cell[pairs.row] == cell[pairs.col]
-    return sparse.coo_matrix((pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=graph.shape).tocsr()
 
 
 def _lengths(rows, parts):
