@@ -66,10 +66,10 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
 
 def _solve(matrix, alpha, inputs, parts, settings, out, goes_on):
     """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest, or None."""
-    infos = []
+    infos, order = [], diffusion.near_each_other(matrix)
     for array, part in zip(inputs, parts):
         infos.append(diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
-                                     out=out[:, part], storage=settings["storage"])[1])
+                                     out=out[:, part], storage=settings["storage"], order=order)[1])
         if goes_on is not None and len(infos) == 1 and not goes_on(out):
             return None
     return max(infos, key=lambda info: (not info["converged"], info["iterations"], info["residual"]))

@@ -34,7 +34,7 @@ REORDER = 1024  # nodes from which on their order matters: a block of fewer stay
 
 
 def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=None, out=None, block=None,
-          storage="float32"):
+          storage="float32", order=None):
     """Return (Y, info) with (I - alpha S) Y = (1 - alpha) X; the rows of Y are not normalised.
 
     An isolated node's row is (1 - alpha) x: after normalisation it is unchanged.
@@ -50,6 +50,7 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       block: columns solved at once; None: 64 for each thread, for many nodes up to 128 for all threads together.
       storage: "float32", or "float16": the blocks of an iteration take half the memory, and the residual ends near
         1e-3 / (1 - alpha); sums are float32 all the same. Without Numba it is float32 always.
+      order: near_each_other(matrix), where several sets of features are solved for with one matrix, or None.
 
     Returns:
       Y, float32 [n, d] (it is `out` where given), and info: `iterations`, the most products with S in any block;
@@ -60,7 +61,7 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
     if out is None:
         out = np.empty((n, d), np.float32)
     lookup(STORAGE, storage, "storage")
-    order, places = near_each_other(matrix)
+    order, places = order or near_each_other(matrix)
     scaled = renumbered(matrix, order) * np.float32(alpha)
     block, limits = block or columns_at_once(n), (tolerance, max_iterations)
     if jobs.parallel() and initial is None:
