@@ -24,10 +24,12 @@ from slim_retrieval.graph import diffusion_columns, diffusion_tasks, node_order
 from slim_retrieval.graph.compiled import workers
 from slim_retrieval.graph.sparse_product import Rows
 
-SMALL = 2**15  # nodes up to which 64 columns of three arrays stay in cache: then each thread has columns of its own
-BLOCK_COLUMNS = 128  # at most, for more nodes: then all threads share the rows of a block
-BLOCK_VALUES = 2**26  # n * columns of one block
+SMALL = 2**15  # nodes up to which a block's arrays stay in cache: then each thread has columns of its own, else all
+               # threads share the rows of a block
+BLOCK_COLUMNS = 64  # at most
+BLOCK_VALUES = 2**28  # n * columns of one block
 BLOCKS = 4  # of this size are alive at once
+VECTOR = 16  # columns that the compiled loop takes at once; what is left over takes as long as so many
 STORAGE = {"float32": "float32 gives about 1e-7 / (1 - alpha)",
            "float16": "float16 gives about 1e-3 / (1 - alpha)"}  # and what residual it ends at
 REORDER = 1024  # nodes from which on their order matters: a block of fewer stays in cache anyway
@@ -47,7 +49,7 @@ def solve(matrix, alpha, features, tolerance=1e-5, max_iterations=100, initial=N
       max_iterations: most products with S per block of columns.
       initial: [n, d] to start from (a warm start), or None for zeros.
       out: float32 [n, d] to write Y into, such as a numpy.memmap; None makes a new array.
-      block: columns solved at once; None: 64 for each thread, for many nodes up to 128 for all threads together.
+      block: columns solved at once; None: as `columns_at_once` says.
       storage: "float32", or "float16": the blocks of an iteration take half the memory, and the residual ends near
         1e-3 / (1 - alpha); sums are float32 all the same. Without Numba it is float32 always.
       order: near_each_other(matrix), where several sets of features are solved for with one matrix, or None.
@@ -106,8 +108,9 @@ def near_each_other(matrix):
 
 def columns_at_once(n):
     """Return how many columns of n rows are solved at once."""
-    most = 64 if n <= SMALL else int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // n)))
-    return memory.columns(n, BLOCKS, most)
+    most = int(max(1, min(BLOCK_COLUMNS, BLOCK_VALUES // max(1, n))))
+    found = memory.columns(n, BLOCKS, most)
+    return found // VECTOR * VECTOR or found
 
 
 def renumbered(matrix, order):

@@ -107,7 +107,7 @@ def _prefetch(builder, address, size):
         builder.call(function, [_at(builder, address, start), INT(0), INT(3), INT(1)])  # to read, in all levels, data
 
 
-add_64, add_16 = adder(4), adder(1)  # columns
+add_64, add_32, add_16 = adder(4), adder(2), adder(1)  # columns
 
 
 def advance(indptr, indices, data, ahead, first, last, omega, right, current, previous, squares):
@@ -130,7 +130,10 @@ def advance(indptr, indices, data, ahead, first, last, omega, right, current, pr
         while column + 64 <= width:
             add_64(row, data, indices, current, edge, end, column, ahead, final)
             column += 64
-        while column + 16 <= width:
+        if column + 32 <= width:
+            add_32(row, data, indices, current, edge, end, column, ahead, final)
+            column += 32
+        if column + 16 <= width:
             add_16(row, data, indices, current, edge, end, column, ahead, final)
             column += 16
         for c in range(column, width):

@@ -24,7 +24,7 @@ def rows(matrix, by, monkeypatch, pool):
 
 
 @pytest.mark.parametrize("by", BY)
-@pytest.mark.parametrize("width", [1, 16, 64, 64 + 16 + 7])
+@pytest.mark.parametrize("width", [1, 16, 32, 64, 64 + 32 + 16 + 7])
 def test_product_equals_the_dense_one(by, width, monkeypatch):
     matrix, block = random_matrix(), np.random.RandomState(1).randn(70, width).astype(np.float32)
     with compiled.workers() as pool:
