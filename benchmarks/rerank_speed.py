@@ -26,11 +26,12 @@ import sys
 import tempfile
 
 import dense_k_reciprocal
+import galleries
 import numpy as np
 import truncated_diffusion
 
 from slim_retrieval.common import files, machine
-from slim_retrieval.common.errors import InputError, command, lookup
+from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.evaluation import average_precision
 from slim_retrieval.graph import knn, order
 from slim_retrieval.graph.cfa import CFA
@@ -132,24 +133,12 @@ def main(argv=None):
 
 def prepare(folder, path, seed):
     """Write features.npy and labels.npy, in a random order, into the folder; return the number of images."""
-    features, labels = random_set(seed=seed) if path is None else load(path)
+    features, labels = random_set(seed=seed) if path is None else galleries.load(path)
     places = np.random.RandomState(seed).permutation(len(features))
     rows = np.asarray(features, np.float32)[places]
     np.save(os.path.join(folder, "features.npy"), rows / np.linalg.norm(rows, axis=1, keepdims=True))
     np.save(os.path.join(folder, "labels.npy"), labels[places])
     return len(features)
-
-
-def load(path):
-    """Return (features, labels); without labels every image has its own."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError("--features: cannot read {}: {}".format(path, error)) from error
-    if isinstance(stored, np.ndarray):
-        return stored, np.arange(len(stored))
-    lookup(dict.fromkeys(stored.files), "features", "array in " + path)
-    return stored["features"], stored["labels"] if "labels" in stored.files else np.arange(len(stored["features"]))
 
 
 def random_set(n=8677, d=1280, classes=101, seed=0):

@@ -1,3 +1,5 @@
+import csv_rows
+import galleries
 import gallery_generator
 import large_gallery
 import numpy as np
@@ -17,12 +19,12 @@ def test_classes_are_nearer_than_others_and_a_seed_repeats_them(tmp_path, monkey
 
 
 def test_measured_rows_are_kept_and_not_measured_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(large_gallery, "QUERIES", 40)
+    monkeypatch.setattr(galleries, "QUERIES", 40)
     arguments = ["--folder", str(tmp_path / "f"), "--sizes", "300", "--dimensions", "16", "--output",
                  str(tmp_path / "o.csv"), "--methods"]
     large_gallery.main(arguments + ["none"])
-    before = large_gallery.read(str(tmp_path / "o.csv"))
+    before = csv_rows.read(str(tmp_path / "o.csv"))
     large_gallery.main(arguments + ["none", "alpha_qe"])
-    rows = large_gallery.read(str(tmp_path / "o.csv"))
+    rows = csv_rows.read(str(tmp_path / "o.csv"))
     assert rows[0] == before[0] and [row["method"] for row in rows] == ["none", "alpha_qe"]
     assert all(0 < float(row["mAP"]) <= 1 and float(row["peak_mb"]) > 10 for row in rows)

@@ -1,6 +1,7 @@
 import csv
 
 import dense_k_reciprocal
+import galleries
 import numpy as np
 import pytest
 import rerank_speed
@@ -87,4 +88,4 @@ def test_too_many_queries_are_refused(tmp_path):
 def test_an_archive_without_features_is_refused(tmp_path):
     np.savez(str(tmp_path / "f.npz"), feature=np.eye(3))
     with pytest.raises(InputError, match="unknown array in .* 'features' .did you mean feature"):
-        rerank_speed.load(str(tmp_path / "f.npz"))
+        galleries.load(str(tmp_path / "f.npz"))
