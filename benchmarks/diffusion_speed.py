@@ -16,13 +16,12 @@ one in any, in both directions, about 15 edges an image. Measured are
 time in n between one size and the next. 10^6 images and 64 columns take 3 GB.
 """
 import argparse
-import csv
 import time
 
+import csv_rows
 import numpy as np
 from scipy import sparse
 
-from slim_retrieval.common import files
 from slim_retrieval.common.errors import command
 from slim_retrieval.graph import affinity, diffusion, symmetric
 from slim_retrieval.graph.compiled import workers
@@ -30,7 +29,7 @@ from slim_retrieval.graph.sparse_product import Rows
 
 ALPHA, TOLERANCE = 0.95, 1e-3
 CLASS = 100  # images of one class
-COLUMNS = ["n", "d", "edges", "scipy", "product", "solve"]
+COLUMNS = ["n", "d", "edges", "scipy", "product", "solve", "machine"]
 
 
 @command
@@ -48,10 +47,7 @@ def main(argv=None):
               "{solve:.2f} s".format(rows[-1]["scipy"] / rows[-1]["product"], **rows[-1]), flush=True)
     for before, after in zip(rows, rows[1:]):
         print("solver's exponent from {:,} to {:,}: {:.2f}".format(before["n"], after["n"], exponent(before, after)))
-    with files.replacing(flags.output) as temporary, open(temporary, "w", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    csv_rows.write(flags.output, COLUMNS, rows)
     print("written: " + flags.output)
 
 
@@ -66,14 +62,15 @@ def measure(n, d, repeats):
         blocks = [np.ascontiguousarray(features[order, start:start + block]) for start in range(0, d, block)]
         checked = product(blocks[0])[places[:100]], (matrix[:100] @ features)[:, :block]
         assert np.allclose(*checked, atol=1e-4), "the two products differ"
-        best = dict.fromkeys(COLUMNS[3:], np.inf)
+        best = dict.fromkeys(COLUMNS[3:6], np.inf)
         for _ in range(repeats):
             for name, run in (("scipy", lambda: matrix @ features), ("product", lambda: list(map(product, blocks))),
                               ("solve", lambda: diffusion.solve(matrix, ALPHA, features, TOLERANCE))):
                 start = time.perf_counter()
                 run()
                 best[name] = min(best[name], time.perf_counter() - start)
-    return dict({name: round(seconds, 4) for name, seconds in best.items()}, n=n, d=d, edges=matrix.nnz)
+    return dict({name: round(seconds, 4) for name, seconds in best.items()}, n=n, d=d, edges=matrix.nnz,
+                machine=csv_rows.where())
 
 
 def class_graph(n, seed=0):

@@ -38,6 +38,7 @@ SETS = {
     "glass": lambda m: sets_tables.mlbench(m, "Glass", "Type"),
     "sonar": lambda m: sets_tables.mlbench(m, "Sonar", "Class"),
     "fashion_raw": lambda m: sets_fashion.pixels(m, 3000),
+    "fashion_70000": sets_fashion.all_pixels,
     "fashion_raw20": lambda m: sets_fashion.pixels(m, each=20),
     "fashion_mobile": lambda m: sets_fashion.mobile(m, 3000),
     "fashion_mobile12": lambda m: sets_fashion.mobile(m, each=12),

@@ -10,11 +10,11 @@ included; megabytes: of the index; open_ms: of mapping the files; first_ms: of t
 be read; query_ms: the median of the next 50; processor_ms: the median of what the process itself was given for each.
 """
 import argparse
-import csv
 import os
 import tempfile
 import time
 
+import csv_rows
 import gallery_generator
 import numpy as np
 
@@ -45,10 +45,8 @@ def main(argv=None):
     for row in rows:
         print(" ".join("{:>12}".format(row[name]) for name in COLUMNS))
     if flags.output:
-        with files.replacing(flags.output) as temporary, open(temporary, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        machine = csv_rows.where()
+        csv_rows.write(flags.output, COLUMNS + ["machine"], [dict(row, machine=machine) for row in rows])
 
 
 def measure(method, n, d, folder):

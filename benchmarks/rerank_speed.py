@@ -1,6 +1,7 @@
 """Seconds, peak memory and mAP side by side: k-reciprocal re-ranking and diffusion, ours and in their public forms.
 
     python benchmarks/rerank_speed.py [--features F.npz] [--output rerank_speed.csv] [--only k_reciprocal]
+    python benchmarks/rerank_speed.py --only k_reciprocal --sizes 5000 10000 20000 50000 100000
 
     k_reciprocal                 graph/k_reciprocal.py, 1,000 queries and the other images as gallery, one joint graph
     dense_k_reciprocal           the textbook form on n x n arrays (dense_k_reciprocal.py), distances by one product
@@ -16,15 +17,16 @@ machine only ever adds time. peak_mb is the peak memory beyond what the process 
 libraries, features. The CSV has a row per method and one per stage of it (method:stage): graph (k-NN or distances),
 rerank or diffusion, ranking. "diffusion" is all that comes between the k-NN graph and the search. Features: .npz with
 features [n, d] and labels [n], or .npy without labels; without --features a seeded random set of 8,677 x 1,280 in 101
-classes. About five minutes a repeat on 2 cores.
+classes, or sets of --sizes. Where a dense form would take more than --most_gib it is left out, and `note` says so.
+About five minutes a repeat on 2 cores.
 """
 import argparse
-import csv
 import os
 import subprocess
 import sys
 import tempfile
 
+import csv_rows
 import dense_k_reciprocal
 import galleries
 import numpy as np
@@ -39,7 +41,8 @@ from slim_retrieval.graph.k_reciprocal import KReciprocal
 
 DEPTH = 1000
 WARM = 500  # images of the run that is not counted
-COLUMNS = ["method", "n", "d", "seconds", "peak_mb", "mAP"]
+COLUMNS = ["method", "n", "d", "seconds", "peak_mb", "mAP", "note", "machine"]
+DENSE = 20  # bytes a dense form takes for each pair of images
 
 
 def k_reciprocal(features, num_queries, watch):
@@ -110,6 +113,8 @@ def main(argv=None):
     parser.add_argument("--features", help=".npz with features and labels, or .npy")
     parser.add_argument("--output", default="rerank_speed.csv", help="CSV to write")
     parser.add_argument("--only", choices=sorted({pair for _, _, pair in VARIANTS.values()}), help="one comparison")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[8677], metavar="N", help="images of the random sets")
+    parser.add_argument("--most_gib", type=float, default=8, help="memory that a dense form may take")
     parser.add_argument("--queries", type=int, default=1000, help="queries of the k-reciprocal variants")
     parser.add_argument("--seed", type=int, default=0, help="of the random set and of the choice of queries")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts")
@@ -118,30 +123,46 @@ def main(argv=None):
     if flags.measure:
         measure(*flags.measure, num_queries=flags.queries)
         return
-    results = {}
+    rows = []
+    for size in flags.sizes if flags.features is None else [None]:
+        results, left_out = compare(size, flags)
+        rows += table(results) + left_out
+        csv_rows.write(flags.output, COLUMNS, rows)
+        print("written: " + flags.output)
+        print_ratios(results)
+
+
+def compare(size, flags):
+    """Run the variants on one set; return ({name: result}, rows of those that were left out)."""
+    results, left_out = {}, []
     with tempfile.TemporaryDirectory() as folder:
-        n = prepare(folder, flags.features, flags.seed)
+        n, d = prepare(folder, flags.features, size, flags.seed)
         if not 0 < flags.queries < n:
             raise InputError("--queries: {} of {} images; choose from 1 to {}".format(flags.queries, n, n - 1))
         for name, (_, _, pair) in VARIANTS.items():
-            if flags.only in (None, pair):
-                results[name] = run(name, folder, flags.queries, max(1, flags.repeats))
-                print(describe(name, results[name]), flush=True)
-    write(flags.output, results)
-    print_ratios(results)
+            if flags.only not in (None, pair):
+                continue
+            if name.startswith("dense") and DENSE * n * n > flags.most_gib * 2**30:
+                note = "left out: {:.0f} GiB, more than {:g}".format(DENSE * n * n / 2**30, flags.most_gib)
+                left_out.append({"method": name, "n": n, "d": d, "note": note, "machine": csv_rows.where()})
+                print("{:<27}{}".format(name, note), flush=True)
+                continue
+            results[name] = run(name, folder, flags.queries, max(1, flags.repeats))
+            print(describe(name, results[name]), flush=True)
+    return results, left_out
 
 
-def prepare(folder, path, seed):
-    """Write features.npy and labels.npy, in a random order, into the folder; return the number of images."""
-    features, labels = random_set(seed=seed) if path is None else galleries.load(path)
+def prepare(folder, path, size, seed):
+    """Write features.npy and labels.npy, in a random order, into the folder; return the features' shape."""
+    features, labels = random_set(size, seed=seed) if path is None else galleries.load(path)
     places = np.random.RandomState(seed).permutation(len(features))
     rows = np.asarray(features, np.float32)[places]
     np.save(os.path.join(folder, "features.npy"), rows / np.linalg.norm(rows, axis=1, keepdims=True))
     np.save(os.path.join(folder, "labels.npy"), labels[places])
-    return len(features)
+    return features.shape
 
 
-def random_set(n=8677, d=1280, classes=101, seed=0):
+def random_set(n, d=1280, classes=101, seed=0):
     """Return (features, labels): classes are clouds in 24 dimensions, mapped to d non-negative ones."""
     random = np.random.RandomState(seed)
     labels = random.randint(classes, size=n)
@@ -191,18 +212,16 @@ def describe(name, result):
         "" if result["mAP"] is None else "  mAP {:.4f}".format(result["mAP"]))
 
 
-def write(path, results):
-    """Write the CSV: a row per method and one per stage."""
-    with files.replacing(path) as temporary, open(temporary, "w", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(COLUMNS)
-        for name, result in results.items():
-            shape = [result["n"], result["d"]]
-            table.writerow([name] + shape + ["{:.3f}".format(result["seconds"]), result["peak_mb"],
-                                             "" if result["mAP"] is None else "{:.5f}".format(result["mAP"])])
-            for stage, seconds in result["stages"].items():
-                table.writerow([name + ":" + stage] + shape + ["{:.3f}".format(seconds), "", ""])
-    print("written: " + path)
+def table(results):
+    """Return the CSV's rows: one per method and one per stage."""
+    rows = []
+    for name, result in results.items():
+        shared = {"n": result["n"], "d": result["d"], "machine": csv_rows.where()}
+        rows.append(dict(shared, method=name, seconds="{:.3f}".format(result["seconds"]), peak_mb=result["peak_mb"],
+                         mAP="" if result["mAP"] is None else "{:.5f}".format(result["mAP"])))
+        rows += [dict(shared, method=name + ":" + stage, seconds="{:.3f}".format(seconds))
+                 for stage, seconds in result["stages"].items()]
+    return rows
 
 
 def print_ratios(results):

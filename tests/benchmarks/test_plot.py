@@ -50,7 +50,7 @@ def test_a_table_of_which_no_figure_is_made_is_refused(tmp_path, text):
 
 
 def test_figures_are_files_of_their_kind(tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", minversion="3.7")
     tables = [written(tmp_path, *table) for table in ((GRAPH, "g.csv"), (DIFFUSION, "d.csv"), (RERANK, "r.csv"))]
     plot.main(tables + ["--output", str(tmp_path / "f")])
     assert sorted(os.listdir(str(tmp_path / "f"))) == [

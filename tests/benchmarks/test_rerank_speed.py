@@ -61,11 +61,23 @@ def test_the_command_writes_a_row_for_each_method_and_stage(tmp_path, capfd):
                        "--queries", "20", "--only", "k_reciprocal", "--repeats", "1"])
     with open(str(tmp_path / "out.csv")) as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["method", "n", "d", "seconds", "peak_mb", "mAP"]
+    assert list(rows[0]) == rerank_speed.COLUMNS and not any(row["note"] for row in rows)
     methods = ["k_reciprocal", "dense_k_reciprocal", "dense_k_reciprocal_cdist"]
     assert [row["method"] for row in rows] == [m + part for m in methods for part in ("", ":graph", ":rerank")]
     assert len({row["mAP"] for row in rows if row["mAP"]}) == 1 and rows[0]["n"] == "80" and rows[0]["d"] == "24"
     assert "dense_k_reciprocal / k_reciprocal: memory x" in capfd.readouterr().out
+
+
+def test_dense_forms_that_do_not_fit_are_left_out_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(rerank_speed, "run", lambda *_: {"n": 300, "d": 1280, "seconds": 1, "stages": {"graph": 1},
+                                                         "peak_mb": 5, "mAP": 0.5})
+    rerank_speed.main(["--output", str(tmp_path / "out.csv"), "--queries", "20", "--only", "k_reciprocal", "--sizes",
+                       "200", "300", "--most_gib", str(20 * 250 ** 2 / 2**30)])
+    with open(str(tmp_path / "out.csv")) as stream:
+        rows = [row for row in csv.DictReader(stream) if ":" not in row["method"]]
+    found = [(row["method"], row["n"], row["note"][:8]) for row in rows]
+    assert found[3:] == [("k_reciprocal", "300", ""), ("dense_k_reciprocal", "300", "left out"),
+                         ("dense_k_reciprocal_cdist", "300", "left out")] and not any(note for *_, note in found[:3])
 
 
 def test_the_best_of_each_stage_counts(tmp_path, monkeypatch):
