@@ -46,6 +46,9 @@ def main(argv=None):
     flags, overrides = configuration.parse(build_parser(), argv)
     overrides.update({"evaluation." + name: getattr(flags, name) for name in ("protocol", "ground_truth")
                       if getattr(flags, name)})
+    for flag in ("json", "report"):
+        if isinstance(getattr(flags, flag), str):
+            files.check_file(getattr(flags, flag), "--" + flag)
     if flags.ranks:
         _refuse(flags, ["run", "method", "validation"], "belongs to a run; leave it out with --ranks")
         evaluate_file(flags, configuration.resolve(flags.config, overrides))
@@ -71,9 +74,9 @@ def evaluate_file(flags, config):
                                             scoring.read_about(flags.ranks), config.run.seed)
     text = caption.of_files(truth, result["ap"], result["num_queries_without_positives"])
     results = {result["name"]: result}
+    print(table.plain(results, text, scoring.shown(settings, truth)), flush=True)
     if flags.json:
         scoring.write(flags.json, result, text)
-    print(table.plain(results, text, scoring.shown(settings, truth)))
     if flags.report:
         _write_report(flags.report, result["name"], text, results, {result["name"]: ranks}, truth, config,
                       notes=["Made from files: without pictures and without features, so without distances and map."])
@@ -105,10 +108,10 @@ def evaluate_run(run, flags, config):
                           run_results.read_train_index(run),
                           config.evaluation.validation_queries if flags.validation else None, config.evaluation.note)
     metrics = scoring.shown(config.evaluation, truth)
+    print(table.plain(results, text, metrics), flush=True)  # first: a run of somebody else may be for reading alone
     for name, result in results.items():
         scoring.write(os.path.join(base, "results", name + ".json"), result, text)
     files.write_text(os.path.join(base, "results", "table.md"), table.markdown(results, text, metrics))
-    print(table.plain(results, text, metrics), flush=True)
     if flags.report is not False and not flags.validation:
         notes = []
         _write_report(flags.report if isinstance(flags.report, str) else os.path.join(run, "report.html"),

@@ -37,6 +37,7 @@ def main(argv=None):
     run = None if flags.query else runs.find(flags.run, overrides.get("run.directory", "runs"))
     config = to_plain(resolve(flags.config or (run and runs.config_path(run)), overrides))
     limit = config["retrieval"]["max_memory"]
+    files.check_writable(_folder(flags, run), "give another --output" if flags.output else "copy the run elsewhere")
     memory.limit_to(limit * 2**30 if limit else None, _folder(flags, run))
     jobs.choose(folder=_folder(flags, run), **config["jobs"])
     if flags.image:
@@ -203,10 +204,8 @@ def _check_photos(flags, run, config, overrides):
         raise InputError("--image: - (paths on the standard input) and photos exclude each other; leave out one")
     for photo in flags.image if flags.image != ["-"] else []:
         images.decode(photo)
-    writable = flags.json and os.access(os.path.dirname(os.path.abspath(flags.json)), os.W_OK)
-    if flags.json and (os.path.isdir(flags.json) or not writable):
-        raise InputError("cannot write --json {}: give a file in a folder that is there and may be written to".format(
-            flags.json))
+    if flags.json:
+        files.check_file(flags.json, "--json")
     meta = files.read_json(os.path.join(folder, "meta.json"))
     columns = feature_store.read_index(os.path.join(folder, "index.csv"))
     if len(columns["path"]) != meta.get("rows"):

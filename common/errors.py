@@ -27,8 +27,14 @@ def lookup(registry, name, what):
     return registry[name]
 
 
+# What is wrong with a place that the user named. Other OSErrors are faults of the program and keep their traceback.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
 def command(main):
-    """Wrap a script's `main`: InputError exits 2 with one line, a full disk exits 1 with one line, Ctrl-C 130."""
+    """Wrap a script's `main`: one line and exit status 2 for InputError and for a place that cannot be read or written,
+    1 for a full disk, 130 for Ctrl-C."""
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
         try:
@@ -36,7 +42,10 @@ def command(main):
         except InputError as error:
             _fail(error, 2)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in _WRONG_PLACE and error.filename:
+                _fail("{}: {}; give another place, or make this one fit to be read and written".format(
+                    error.filename, error.strerror), 2)
+            if error.errno not in _FULL:
                 raise
             where = " while writing {}".format(error.filename) if error.filename else ""
             _fail("no space left{}: {}; free some space and run the same command again".format(

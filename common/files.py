@@ -47,13 +47,33 @@ def remove(path):
 
 def make_folder(output):
     """Make the folder; InputError where that cannot be, or where nothing may be written to it."""
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise InputError("cannot make the folder {}: {}; give another --output".format(output, error.strerror)) \
-            from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise InputError("cannot write to {}: Permission denied; give another --output".format(output))
+    check_writable(output, "give another --output")
+    os.makedirs(output, exist_ok=True)
+
+
+def check_writable(folder, advice):
+    """Refuse a folder that cannot be written to, or cannot be made; make nothing.
+
+    A long step asks this before it begins.
+    """
+    there = os.path.abspath(folder)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    reason = None
+    if not os.path.isdir(there):
+        reason = "{} is no folder".format(there)
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = "Permission denied"
+    if reason:
+        raise InputError("cannot write to {}: {}; {}".format(folder, reason, advice))
+
+
+def check_file(path, flag):
+    """Refuse a path, given by `flag`, that no file can be written to; write nothing."""
+    advice = "give {} another file".format(flag)
+    if os.path.isdir(path) or not os.path.basename(path):
+        raise InputError("cannot write {}: it is a folder; {}".format(path, advice))
+    check_writable(os.path.dirname(os.path.abspath(path)), advice)
 
 
 def cache_folder(name):

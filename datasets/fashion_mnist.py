@@ -21,7 +21,7 @@ import urllib.request
 import zlib
 
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import cache_folder, replacing, write_text
+from slim_retrieval.common.files import cache_folder, check_writable, replacing, write_text
 from slim_retrieval.common.logs import start_logging
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,8 @@ def fetch(path=None, cache=None):
       InputError: no way worked; the message lists each and why.
     """
     cache = cache or default_cache()
-    try:
-        write_text(os.path.join(cache, "labels.txt"), "\n".join(CLASS_NAMES) + "\n")
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise InputError("cannot write to {} ({}); give a folder with --cache or SLIM_RETRIEVAL_CACHE".format(
-            cache, error.strerror)) from error
+    check_writable(cache, "give a folder with --cache or SLIM_RETRIEVAL_CACHE")
+    write_text(os.path.join(cache, "labels.txt"), "\n".join(CLASS_NAMES) + "\n")
     if _is_complete(cache):
         return cache, "the cache (checksums verified)"
     tried = []

@@ -73,6 +73,14 @@ def test_features_from_anywhere_without_tensorflow(tmp_path):
     assert str(tmp_path / "out" / "cfa.npy") in done.stdout and "fit: " in done.stdout
 
 
+def test_an_output_that_is_no_folder_is_refused_before_anything_is_read(tmp_path, capsys):
+    flags = write_files(tmp_path)
+    flags[flags.index("--query") + 1] = "not read"
+    flags[-1] = str(tmp_path / "Q.npy" / "out")
+    assert fails(flags, capsys) == "error: cannot write to {}: {} is no folder; give another --output\n".format(
+        flags[-1], tmp_path / "Q.npy")
+
+
 def test_an_unknown_method_exits_with_two_and_lists_the_known(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT, "--method", "cfs"], capture_output=True, text=True,
                           cwd=str(tmp_path))

@@ -197,7 +197,7 @@ def test_a_method_that_only_orders_has_no_similarities(project, capsys):
     (["--image", "PHOTO", "--side.labels", "label"], "takes no side information"),
     (["--image", "-", "PHOTO"], "paths on the standard input) and photos exclude each other"),
     (["--image", "PHOTO", "--validation"], "--image and --validation exclude each other"),
-    (["--image", "PHOTO", "--json", "data"], "cannot write --json data"),
+    (["--image", "PHOTO", "--json", "data"], "cannot write data: it is a folder; give --json another file"),
     (["--json", "out.json"], "--json is for the answers to --image")])
 def test_mistakes_are_one_line(project, capsys, arguments, message):
     photo = photos("plain")[0]

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import make_folder, replacing
+from slim_retrieval.common.files import check_file, replacing
 from slim_retrieval.common.logs import start_logging
 
 ACROSS = 8  # images in a line, about
@@ -36,7 +36,7 @@ def main(argv=None):
         raise InputError("--step is {}; the first batch is 0".format(flags.step))
     if not flags.output.lower().endswith((".png", ".jpg", ".jpeg")):
         raise InputError("--output {}: give a name that ends in .png or .jpg".format(flags.output))
-    make_folder(os.path.dirname(os.path.abspath(flags.output)))
+    check_file(flags.output, "--output")
     start_logging()
     options = configuration.to_plain(configuration.resolve(flags.config, overrides))
     images, captions, group = load_batch(options, flags.step)

@@ -49,6 +49,8 @@ def test_command_returns_and_keeps_name_and_help():
      "error: no space left: No space left on device; free some space and run the same command again\n"),
     (OSError(errno.EDQUOT, "Disk quota exceeded", "a.npy"), 1,
      "error: no space left while writing a.npy: Disk quota exceeded; free some space and run the same command again\n"),
+    (OSError(errno.EACCES, "Permission denied", "a.npy"), 2,
+     "error: a.npy: Permission denied; give another place, or make this one fit to be read and written\n"),
     (KeyboardInterrupt(), 130, "error: interrupted; run the same command again to resume\n")])
 def test_command_exits_with_one_line(capsys, error, status, text):
     with pytest.raises(SystemExit) as caught:
@@ -58,7 +60,7 @@ def test_command_exits_with_one_line(capsys, error, status, text):
 
 
 @pytest.mark.parametrize("error", [
-    ValueError("a bug"), OSError(errno.EACCES, "Permission denied", "x"), SystemExit(7), MemoryError()])
+    ValueError("a bug"), OSError(errno.EBADF, "Bad file descriptor", "x"), OSError(errno.EACCES, "of no file"), SystemExit(7), MemoryError()])
 def test_command_lets_other_errors_through(error):
     with pytest.raises(type(error)) as caught:
         raising(error)()

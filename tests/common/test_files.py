@@ -112,6 +112,32 @@ def test_full_disk_is_one_line_and_loses_nothing(tmp_path, call):
     assert os.listdir(str(tmp_path)) == ["kept.npy"] and path.read_text() == "old"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused_beforehand(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    for call in (lambda: files.check_writable(str(tmp_path / "locked" / "a"), "do X"),
+                 lambda: files.check_file(str(tmp_path / "locked" / "a.json"), "--json")):
+        with pytest.raises(InputError, match="locked.*: Permission denied; "):
+            call()
+
+
+def test_places_are_checked_without_making_anything(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open("file", "w").close()
+    for place in ("", ".", "a/b/c", str(tmp_path / "d")):
+        files.check_writable(place, "do X")
+    for path in ("file", "new", "a/b/new"):
+        files.check_file(path, "--json")
+    for call, message in (
+            (lambda: files.check_writable("file/a/b", "do X"), "cannot write to file/a/b: .*file is no folder; do X$"),
+            (lambda: files.check_file("file/a", "--json"), "file is no folder; give --json another file$"),
+            (lambda: files.check_file(".", "--json"), "cannot write [.]: it is a folder; give --json another file$"),
+            (lambda: files.check_file("new/", "--json"), "cannot write new/: it is a folder")):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert os.listdir(".") == ["file"]
+
+
 def test_json_of_numpy_values(tmp_path):
     path = str(tmp_path / "x.json")
     files.write_json(path, {"b": np.float32(0.5), "a": np.arange(3), "c": np.int64(2 ** 40), "d": [np.bool_(True)]})

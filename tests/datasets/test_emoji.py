@@ -120,7 +120,7 @@ def test_mistakes_are_one_line(archives, tmp_path, capsys):
     (tmp_path / "half" / "emoji-datasource-google").mkdir(parents=True)
     for arguments, expected in [
             (["--path", str(archives), "--output", str(mine)], "train.csv is there and was not written by"),
-            (["--path", str(archives), "--output", str(mine / "train.csv")], "cannot make the folder"),
+            (["--path", str(archives), "--output", str(mine / "train.csv")], "is no folder; give another --output"),
             (["--path", str(tmp_path / "absent")], "--path: there is no folder"),
             (["--path", str(tmp_path / "half")], "expected emoji.json and img/google/64/*.png in"),
             (["--path", str(tmp_path)], "there is no npm here; install it, or put the archives into a folder and name "

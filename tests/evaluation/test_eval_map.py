@@ -245,6 +245,12 @@ def test_report_from_files(tmp_path):
     assert "<h1>mine</h1>" in page and '"marks":[["wc"]]' in page and "without pictures" in page
 
 
+def test_files_that_cannot_be_written_are_refused_beforehand(folder):
+    for flags in (["--report", "runs"], ["--ranks", "r.npy", "--ground_truth", "g.csv", "--json", "runs"]):
+        assert "cannot write runs: it is a folder; give {} another file".format(flags[-2]) in fails(folder, *flags)
+    nothing_written(folder)
+
+
 def test_flags_that_do_not_go_together(folder):
     assert "--ranks needs --ground_truth" in fails(folder, "--ranks", "r.npy")
     assert "--run belongs to a run" in fails(folder, "--ranks", "r.npy", "--ground_truth", "g.csv", "--run", "tiny")

@@ -44,7 +44,7 @@ def test_lines_hold_whole_groups_and_captions_fit():
     (["--output", "a.png"], "give --config FILE"), (["--config", "tiny.yaml"], "--output FILE"),
     (["--config", "tiny.yaml", "--output", "a.png", "--step", "-1"], "the first batch is 0"),
     (["--config", "tiny.yaml", "--output", "a.gif"], "ends in .png"),
-    (["--config", "tiny.yaml", "--output", "tiny.yaml/a.png"], "cannot make the folder"),
+    (["--config", "tiny.yaml", "--output", "tiny.yaml/a.png"], "cannot write"),
     (["--config", "tiny.yaml", "--output", "a.png", "--training.sampler", "pkk"], "pk_category"),
     (["--config", "tiny.yaml", "--output", "a.png", "--data.augmentation.hue", "2"], "hue"),
     (["--config", "tiny.yaml", "--output", "a.png", "--data.crop_padding", "12"], "must be smaller")])
