@@ -1,4 +1,10 @@
-"""Score rankings: mAP and friends, a table of methods and a report to look at."""
+"""Score rankings: mAP and friends, a table of methods and a report to look at.
+
+    python eval_map.py                                     every ranking of the newest run
+    python eval_map.py --run runs/shop --method none cfa   two methods of one run
+    python eval_map.py --validation                        the rankings of the validation split
+    python eval_map.py --ranks R.npy --ground_truth G.csv --json OUT.json --report OUT.html
+"""
 import os
 
 import numpy as np
@@ -9,16 +15,10 @@ from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.evaluation import caption, landmarks, protocols, report, run_results, scoring, table, tables
 from slim_retrieval.evaluation.binding import add_distractors, bind
 
-EXAMPLES = """examples:
-  python eval_map.py                                     every ranking of the newest run
-  python eval_map.py --run runs/shop --method none cfa   two methods of one run
-  python eval_map.py --validation                        the rankings of the validation split
-  python eval_map.py --ranks R.npy --ground_truth G.csv --json OUT.json --report OUT.html"""
-
 
 def build_parser():
     """Return the parser of this script's own flags and of all configuration fields."""
-    parser = configuration.build_parser(__doc__, EXAMPLES)
+    parser = configuration.build_parser(__doc__)
     parser.add_argument("--run", help="run to evaluate: a folder or a name; the newest without it")
     parser.add_argument("--method", nargs="+", metavar="NAME", help="only these rankings; all without it")
     parser.add_argument("--validation", action="store_true", help="evaluate the validation split, without a report")
@@ -96,7 +96,7 @@ def evaluate_run(run, flags, config):
     if flags.validation and flags.report:
         raise InputError("--report shows query and gallery; leave it out with --validation")
     base = os.path.join(run, "validation") if flags.validation else run
-    found = run_results.find_rankings(os.path.join(base, "rankings"), flags.method)
+    found = run_results.find_rankings(base, flags.method, flags.validation)
     truth = run_results.read_ground_truth(run, config, flags.validation)
     rankings, results = {}, {}
     for name, path in found.items():  # all before anything is written

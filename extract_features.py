@@ -30,7 +30,7 @@ log = logging.getLogger("extract_features")
 @command
 def main(argv=None):
     """Extract the features of every split that exists."""
-    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser = configuration.build_parser(__doc__)
     parser.add_argument("--run", default=[], metavar="NAME", action="append",
                         help="run folder or name (default: the newest); several, each with its --run: their features "
                              "side by side, as a run A+B")

@@ -61,7 +61,7 @@ def main(argv=None):
 
 
 def _parser():
-    parser = build_parser("Rank the gallery for each query.", epilog="methods: " + ", ".join(sorted(methods.METHODS)))
+    parser = build_parser(__doc__)
     parser.add_argument("--run", metavar="RUN", help="run to read, by path or name; default: the newest")
     parser.add_argument("--method", default="none", metavar="NAME", help="what is done before the search; one of: {} "
                         "(default: none, plain nearest neighbours)".format(", ".join(sorted(methods.METHODS))))
@@ -112,7 +112,9 @@ def _check_flags(flags):
 def _tell(method, config, query, gallery):
     print("{}: {} queries from {}, gallery of {} from {}, {} dimensions".format(
         method, len(query.features), query.where, len(gallery.features), gallery.where, gallery.features.shape[1]))
-    print("  parameters: {}".format(config.get(method) or "none"), flush=True)
+    defaults = to_plain(resolve()).get(method, {})
+    changed = ["{} {}".format(key, value) for key, value in config.get(method, {}).items() if value != defaults[key]]
+    print("  parameters: {}".format(", ".join(changed) or "all as by default"), flush=True)
 
 
 def _read_query_and_gallery(flags, run, config):

@@ -28,7 +28,7 @@ log = logging.getLogger("train_multi_gpu")
 @command
 def main(argv=None):
     """Train as the configuration says."""
-    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser = configuration.build_parser(__doc__)
     flags, overrides = configuration.parse(parser, argv)
     if not flags.config:
         raise InputError("which experiment? give --config FILE, such as configs/fashion_mnist.yaml")

@@ -10,13 +10,12 @@ and b: row numbers, b matches a) it is -log2 of the place of the other. The best
 but only among those that are ahead of plain search (the method none) by more than SURE standard errors of that lead:
 fifty pairs leave much to chance, and a method that cannot be shown to help is not worth its risk.
 """
-import csv
 import json
 import os
 
 import numpy as np
 
-from slim_retrieval.common import runs
+from slim_retrieval.common import csv_columns, runs
 from slim_retrieval.common.config import build_parser, parse, resolve, to_plain
 from slim_retrieval.common.errors import InputError, command, lookup
 from slim_retrieval.evaluation import average_precision, relevance
@@ -29,7 +28,7 @@ SURE = 1.5  # with 50 pairs on 20 sets, 8 draws each: 2 choices of 160 end below
 @command
 def main(argv=None):
     """Run the command line `argv` (default: sys.argv)."""
-    parser = build_parser("Choose a method's settings on validation images.")
+    parser = build_parser(__doc__)
     parser.add_argument("--run", metavar="NAME", help="run whose validation split is used")
     parser.add_argument("--method", required=True, help="one of " + ", ".join(sorted(CANDIDATES)))
     parser.add_argument("--output", metavar="FILE.yaml", help="configuration to write (default: "
@@ -122,15 +121,12 @@ def read_pairs(path, num_rows):
     Raises:
       InputError: no file or column, no pair, a number that is no row of the features, or a pair of one row.
     """
-    if not os.path.isfile(path):
-        raise InputError("no file of pairs {}; give a CSV file with the columns a and b".format(path))
-    with open(path, encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        rows = [(row.get("a"), row.get("b")) for row in reader]
-    for line, (a, b) in enumerate(rows, 2):
-        if not (a and b and a.isdigit() and b.isdigit() and a != b and max(int(a), int(b)) < num_rows):
-            raise InputError("{}: line {}: {!r} and {!r} are not two different rows from 0 to {}".format(
-                path, line, a, b, num_rows - 1))
+    columns = csv_columns.read(path, ["a", "b"], "give a CSV file of pairs, with the columns a and b")
+    rows = list(zip(columns["a"], columns["b"]))
+    for number, (a, b) in enumerate(rows, 1):
+        if not (a.isdigit() and b.isdigit() and a != b and max(int(a), int(b)) < num_rows):
+            raise InputError("{}: pair {}: {!r} and {!r} are not two different rows from 0 to {}".format(
+                path, number, a, b, num_rows - 1))
     if not rows:
         raise InputError("{}: no pairs; give at least one, some fifty are useful".format(path))
     return np.array(rows, dtype=np.int64)

@@ -77,7 +77,7 @@ def main(argv=None):
 
 
 def _parser():
-    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser = configuration.build_parser(__doc__)
     parser.add_argument("--set", required=True, help=", ".join(SETS))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="losses, {}, {}; default: those of the set".format(
                         RAW, UNTRAINED))

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from slim_retrieval.common import config_file, fields
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.files import cache_folder
+from slim_retrieval.common.help import Help, overview
 from slim_retrieval.common.schema import Config
 
 # OmegaConf 2.4 warns at every call of register_new_resolver; 2.3 has an older function under the new name.
@@ -23,17 +24,19 @@ _register = (OmegaConf.register_resolver if "replace" in inspect.signature(Omega
 _register("cache", cache_folder, replace=True)  # ${cache:NAME} in a config
 
 
-def build_parser(description, epilog=""):
-    """Return an argparse parser with one flag per field of the schema; scripts add their own flags to it."""
-    parser = _Parser(description=description, epilog=epilog, allow_abbrev=False,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser(doc):
+    """Return an argparse parser with --config and --help; scripts add their own flags to it.
+
+    Args:
+      doc: the script's docstring: what it does, a blank line, and examples and more for the end of the help. The
+        schema's fields are flags as well, but `parse` takes them off the command line itself.
+    """
+    description, _, more = doc.partition("\n\n")
+    parser = _Parser(description=description, epilog=overview() + "\n\n" + more.strip("\n"), allow_abbrev=False,
+                     add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-h", "--help", nargs="*", action=Help, default=argparse.SUPPRESS, metavar="SECTION",
+                        help="show this, or all fields of sections of the configuration")
     parser.add_argument("--config", default=None, metavar="FILE", help="YAML file of the experiment")
-    for name, (cls, text) in fields.sections().items():
-        group = parser.add_argument_group(name, text)
-        for key, spec in fields.leaves(cls, name + ".").items():
-            # For --help only: parse() takes these flags off the command line itself.
-            group.add_argument("--" + key, dest="field:" + key, default=argparse.SUPPRESS, metavar="VALUE",
-                               help=fields.describe(spec).replace("%", "%%"))
     return parser
 
 
@@ -79,7 +82,7 @@ def to_plain(config):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        raise InputError("{}; --help lists everything".format(message))
+        raise InputError("{}; --help explains the flags".format(message))
 
 
 def _take_fields(argv):
@@ -105,13 +108,13 @@ def _take_fields(argv):
 
 def _refuse(flag, parser):
     if not flag.startswith("--"):
-        raise InputError("unexpected argument {!r}; --help lists everything".format(flag))
+        raise InputError("unexpected argument {!r}; --help explains the flags".format(flag))
     known = ["--" + key for key in fields.known_keys(flag) if _is_flag(key)]
     if any(name.startswith(flag + ".") for name in known):
         raise InputError("{} is a section; set its fields one by one, such as {}".format(
             flag, next(name for name in known if name.startswith(flag + "."))))
     known += [option for action in parser._actions for option in action.option_strings]
-    raise InputError("unknown flag {}{}".format(flag, nearest(flag, known) or "; --help lists all"))
+    raise InputError("unknown flag {}{}".format(flag, nearest(flag, known) or "; --help all lists all"))
 
 
 def _is_flag(key):

@@ -31,7 +31,7 @@ def read(path):
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InputError("{}: expected sections such as 'training:', got {!r}".format(path, value))
+        raise InputError("{}: expected sections such as 'training:', got {}".format(path, fields.show(value)))
     return value
 
 

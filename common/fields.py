@@ -41,8 +41,8 @@ def known_keys(key):
     index = next((part for part in key.split(".") if part.isdigit()), "0")
     known = list(sections()) + list(all_leaves())
     for name, spec in all_leaves().items():
-        if _item_class(spec.type):
-            known += ["{}.{}.{}".format(name, index, f.name) for f in dataclasses.fields(_item_class(spec.type))]
+        if item_class(spec.type):
+            known += ["{}.{}.{}".format(name, index, f.name) for f in dataclasses.fields(item_class(spec.type))]
     return known
 
 
@@ -83,7 +83,7 @@ def is_dict(kind):
 def describe(spec):
     """Return a field's help: what it is, what it may be, its default."""
     default = spec.default if spec.default is not dataclasses.MISSING else spec.default_factory()
-    item = _item_class(spec.type)
+    item = item_class(spec.type)
     if item:
         default = [dataclasses.asdict(one) for one in default]
         return "{}; each item has: {} (default: {})".format(spec.metadata["help"], ", ".join(types(item)), default)
@@ -107,7 +107,7 @@ def check_types(kind, value, key="", where=""):
     if isinstance(value, str) and "${" in value or kind is typing.Any:
         return
     if not _fits(kind, value):
-        raise InputError("{}{}: expected {}, got {}".format(where, key, _expected(kind), _show(value)))
+        raise InputError("{}{}: expected {}, got {}".format(where, key, _expected(kind), show(value)))
     if dataclasses.is_dataclass(kind):
         for name, below in value.items():
             dotted = "{}.{}".format(key, name) if key else str(name)
@@ -126,11 +126,11 @@ def check_ranges(config, cls=Config, prefix=""):
         value, key = config[f.name], prefix + f.name
         if dataclasses.is_dataclass(f.type):
             check_ranges(value, f.type, key + ".")
-        elif _item_class(f.type):
+        elif item_class(f.type):
             if not value and f.default_factory():  # a list that may be empty is so by default
                 raise InputError("{}: expected at least one item, got {}".format(key, value))
             for i, item in enumerate(value):
-                check_ranges(item, _item_class(f.type), "{}.{}.".format(key, i))
+                check_ranges(item, item_class(f.type), "{}.{}.".format(key, i))
         else:
             _check_value(f, key, value)
 
@@ -150,7 +150,7 @@ def _check_value(spec, key, value):
                 key, number, "from {} to {}".format(low, high) if high is not None else "at least {}".format(low)))
 
 
-def _item_class(kind):
+def item_class(kind):
     """Return the dataclass of a list's items, or None."""
     arguments = getattr(kind, "__args__", None) or ()
     return next((a for a in arguments if dataclasses.is_dataclass(a)), None)
@@ -160,7 +160,7 @@ def _advice(name, dotted):
     if "." in name and find(dotted):
         return "; dotted names are for flags, in a file nest them: {}: ...{}".format(
             ": {".join(name.split(".")), "}" * name.count("."))
-    return nearest(dotted, known_keys(dotted)) or "; --help lists all"
+    return nearest(dotted, known_keys(dotted)) or "; --help all lists all"
 
 
 def _fits(kind, value):
@@ -176,7 +176,7 @@ def _fits(kind, value):
 
 
 def _expected(kind):
-    item = _item_class(kind)
+    item = item_class(kind)
     if dataclasses.is_dataclass(kind) or item:
         first = dataclasses.fields(item or kind)[0]
         example = "{{{}: ...}}".format(first.name)
@@ -186,6 +186,7 @@ def _expected(kind):
     return "a section such as {name: value}" if is_dict(kind) else _EXPECTED[kind]
 
 
-def _show(value):
+def show(value):
+    """Return a value as an error message shows it: not longer than a line."""
     text = repr(value)
     return "nothing" if value is None else text if len(text) <= 60 else text[:57] + "..."

@@ -16,7 +16,7 @@ import time
 
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common.errors import InputError, nearest
-from slim_retrieval.common.files import remove, write_yaml
+from slim_retrieval.common.files import check_writable, remove, write_yaml
 from slim_retrieval.common.machine import versions
 
 
@@ -26,18 +26,15 @@ def create(config, config_path):
     The name is `run.name`, else the config file's name without its ending.
 
     Raises:
-      InputError: the name is no plain word, or a file lies where the folder must go.
+      InputError: the name is no plain word, or nothing can be written there.
     """
     name = config.run.name or os.path.splitext(os.path.basename(config_path))[0]
     if name in ("", "latest") or name.startswith(".") or os.sep in name:
         raise InputError("run.name: {!r} cannot name a run; use a plain word".format(name))
     config.run.name = name
     path = os.path.join(config.run.directory, name)
-    try:
-        os.makedirs(path, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError("cannot make the folder {}: {} is a file; give another --run.name or --run.directory".format(
-            path, error.filename)) from error
+    check_writable(path, "give another --run.name or --run.directory")
+    os.makedirs(path, exist_ok=True)
     return path
 
 

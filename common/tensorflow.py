@@ -38,7 +38,7 @@ def _import_tensorflow():
             v1, tf_slim = _import_both()
         except Exception as error:  # not ImportError alone: TF 1.15 beside a newer protobuf raises TypeError
             raise InputError("TensorFlow with tf-slim cannot be imported ({}); install both with: "
-                             "pip install 'slim-retrieval[cpu]' (or [gpu])".format(error)) from error
+                             "pip install '.[cpu]' (or '.[gpu]') in the project's folder".format(error)) from error
     # Advice to call other functions; they are called by tf_slim, not by us.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"tensorflow\.python\.keras\.")
     v1.logging.set_verbosity(v1.logging.ERROR)

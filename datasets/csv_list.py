@@ -1,6 +1,6 @@
 """Reader `csv`: a list of images with labels.
 
-    path,label,category             or separated by tabs
+    path,label,category             or separated by semicolons or tabs
     shoes/1.jpg,17,sneaker          relative paths are relative to the CSV file
 
 Only path is required; training and evaluation by classes need label. Other columns can be used as labels by name:
@@ -10,12 +10,13 @@ Only path is required; training and evaluation by classes need label. Other colu
 import csv
 import os
 
+from slim_retrieval.common import csv_columns
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.datasets.regions import list_images
 
 
 def read_csv(path):
-    """Return the ImageTable of a CSV file (UTF-8, with a header; comma or tab), rows in the file's order.
+    """Return the ImageTable of a CSV file (UTF-8, with a header; see csv_columns.rows), rows in the file's order.
 
     Raises:
       InputError: missing file or column, a row of the wrong width, an empty path or label, an image that does not
@@ -33,9 +34,7 @@ def read_csv(path):
 
 def _read_columns(path, stream):
     """Return {column: values}, with the paths joined to the CSV's folder."""
-    header_line = stream.readline()
-    stream.seek(0)
-    reader = csv.reader(stream, delimiter="\t" if "\t" in header_line else ",")
+    reader = csv_columns.rows(stream)
     header = [name.strip() for name in next(reader, [])]
     _check_header(path, header)
     columns = {name: [] for name in header}
@@ -55,8 +54,8 @@ def _read_columns(path, stream):
 
 def _check_header(path, header):
     if "path" not in header:
-        raise InputError("{} line 1: no column 'path' in the header ({}); it needs path and label, separated by commas "
-                         "or tabs".format(path, ", ".join(header) or "empty"))
+        raise InputError("{} line 1: no column 'path' in the header ({}); it needs path and label, separated by "
+                         "commas, semicolons or tabs".format(path, ", ".join(header) or "empty"))
     double = sorted({name for name in header if header.count(name) > 1})
     if double:
         raise InputError("{} line 1: column {!r} is there twice; rename one".format(path, double[0]))

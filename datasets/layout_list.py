@@ -8,9 +8,10 @@ LABEL_NAMES). `split` holds train, validation, query, gallery or test (query and
 so are four columns x1, y1, x2, y2. All other columns are kept.
 """
 import codecs
-import csv
+import io
 import os
 
+from slim_retrieval.common import csv_columns
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.datasets.found import WHOLE, Found, rows_to_table
 from slim_retrieval.datasets.layout_folder import SPLIT_NAMES, expand_test
@@ -80,8 +81,7 @@ def _read(path):
     lines = text.splitlines()
     if not lines:
         raise InputError("{} is empty; it needs a header such as path,label and a line for each image".format(path))
-    delimiter = max("\t;,", key=lines[0].count)
-    rows = [row for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter) if any(map(str.strip, row))]
+    rows = [row for row in csv_columns.rows(io.StringIO(text, newline="")) if any(map(str.strip, row))]
     header = [name.strip() for name in rows[0]]
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):

@@ -51,7 +51,9 @@ def read_lists(folder):
         path = os.path.join(folder, name)
         if name.startswith(".") or not os.path.isfile(path):
             continue
-        query = os.path.splitext(name)[0]
+        query, ending = os.path.splitext(name)
+        if ending == ".npy":
+            raise InputError("{} holds rankings as .npy: give one of them, such as {}".format(folder, path))
         if query in found:
             raise InputError("{} has two rankings for the query {}; one is {}".format(folder, query, name))
         found[query] = read_lines(path)

@@ -44,15 +44,17 @@ def read_train_index(run):
     return Index(table.column("path"), table.columns.get("label", []))
 
 
-def find_rankings(folder, methods=None):
-    """Return {method: path of its .npy} in `folder`, of all methods or of those named.
+def find_rankings(base, methods=None, validation=False):
+    """Return {method: path of its .npy} below `base`, of all methods or of those named.
 
     Raises:
       InputError: there is none, or none of that name.
     """
+    folder = os.path.join(base, "rankings")
     found = {name_of(path): path for path in sorted(glob.glob(os.path.join(folder, "*.npy")))}
     if not found:
-        raise InputError("no rankings in {}; run retrieve.py first".format(folder))
+        raise InputError("no rankings in {}; run retrieve.py{} first".format(
+            folder, " --validation" if validation else ""))
     return {name: lookup(found, name, "ranking in {}".format(folder)) for name in methods or found}
 
 

@@ -7,6 +7,7 @@ import csv
 import os
 from typing import Dict, List, NamedTuple
 
+from slim_retrieval.common import csv_columns
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.evaluation.names import SUFFIXES
 
@@ -67,7 +68,7 @@ def read_table(path):
         return Table({"path": read_lines(path)}, path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            table = _parse(csv.reader(stream, strict=True, delimiter="\t" if path.endswith(".tsv") else ","), path)
+            table = _parse(csv_columns.rows(stream, strict=True), path)
     except UnicodeDecodeError as error:
         raise InputError("{} is not UTF-8; save it again as UTF-8".format(path)) from error
     except csv.Error as error:

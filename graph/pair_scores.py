@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 from scipy.sparse import csgraph
 
+from slim_retrieval.common import csv_columns
 from slim_retrieval.common.errors import InputError, lookup
 from slim_retrieval.graph import symmetric
 
@@ -112,7 +113,7 @@ def _read_csv(path, rows, paths):
     a, b, scores = [], [], []
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = csv_columns.rows(stream, strict=True)
             header = next(reader, [])
             if header != COLUMNS:
                 raise InputError("side.pair_scores: {} line 1 is {}; expected {}".format(

@@ -1,11 +1,10 @@
 """Where retrieval's features come from: a run's splits, the cut of its validation split, or plain files."""
-import csv
 import os
 from collections import namedtuple
 
 import numpy as np
 
-from slim_retrieval.common import feature_files, files, validation
+from slim_retrieval.common import csv_columns, feature_files, files, validation
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import features
 
@@ -56,8 +55,8 @@ def has_labels(run, split):
     path = os.path.join(run, "features", split, "index.csv")
     if not os.path.isfile(path):
         return False
-    with open(path, encoding="utf-8", errors="replace", newline="") as stream:
-        return "label" in next(csv.reader(stream), [])
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
+        return "label" in next(csv_columns.rows(stream), [])
 
 
 def from_validation(run, share, seed):
@@ -78,7 +77,8 @@ def read_labels(path, rows, features_path):
     """
     if not os.path.isfile(path):
         raise InputError("no file of labels {}; give an existing CSV or .npy file".format(path))
-    labels = _npy_labels(path) if path.endswith(".npy") else _csv_labels(path)
+    labels = _npy_labels(path) if path.endswith(".npy") else np.array(
+        csv_columns.read(path, ["label"])["label"], dtype=str)
     if len(labels) != rows:
         raise InputError("{} has {} labels and {} has {} features; they must match row by row".format(
             path, len(labels), features_path, rows))
@@ -94,17 +94,3 @@ def _npy_labels(path):
         raise InputError("{}: expected one integer or string for each row, got shape {} of {}".format(
             path, list(labels.shape), labels.dtype))
     return labels
-
-
-def _csv_labels(path):
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns, labels = reader.fieldnames or [], [row.get("label") for row in reader]
-    except UnicodeDecodeError as error:
-        raise InputError("{} is not UTF-8: {}".format(path, error)) from error
-    if "label" not in columns:
-        raise InputError("{}: expected a column 'label', got {}".format(path, ", ".join(columns) or "nothing"))
-    if None in labels:
-        raise InputError("{}: line {} has no label".format(path, labels.index(None) + 2))
-    return np.array(labels, dtype=str)

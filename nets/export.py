@@ -68,7 +68,7 @@ def main(argv=None):
 
 
 def _parser():
-    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser = configuration.build_parser(__doc__)
     parser.add_argument("--run", default=None, metavar="NAME", help="run folder or name (default: the newest)")
     parser.add_argument("--checkpoint", default=None, metavar="PREFIX",
                         help="checkpoint to export (default: the run's newest); its model is --config's, or --run's")
@@ -85,8 +85,8 @@ def _formats(words):
     for name in names:
         missing = [module for module in lookup(FORMATS, name, "--format").needs if not have(module)]
         if missing:
-            raise InputError("--format {} needs {}; install with: pip install 'slim-retrieval[export]'".format(
-                name, " and ".join(missing)))
+            raise InputError("--format {} needs {}; install with: pip install '.[export]' in the project's folder"
+                             .format(name, " and ".join(missing)))
     return names
 
 

@@ -66,16 +66,16 @@ def test_labels_are_scored_by_average_precision():
 
 
 @pytest.mark.parametrize("text, message", [
-    ("a,b\n0,1\n2,9\n", "line 3: '2' and '9' are not two different rows from 0 to 4"),
-    ("a,b\n1,1\n", "line 2: '1' and '1' are not two different rows"),
-    ("x,y\n1,2\n", "line 2: None and None"),
+    ("a,b\n0,1\n2,9\n", "pair 2: '2' and '9' are not two different rows from 0 to 4"),
+    ("a,b\n1,1\n", "pair 1: '1' and '1' are not two different rows"),
+    ("x,y\n1,2\n", "expected a column 'a' and a column 'b'"),
     ("a,b\n", "no pairs")])
 def test_pairs_that_cannot_be_used(tmp_path, text, message):
     path = tmp_path / "pairs.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         tune.read_pairs(str(path), 5)
-    with pytest.raises(InputError, match="no file of pairs"):
+    with pytest.raises(InputError, match="give a CSV file of pairs"):
         tune.read_pairs(str(tmp_path / "other.csv"), 5)
 
 

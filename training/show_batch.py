@@ -7,7 +7,6 @@ Batch and augmentation are those of that step of a training with the same config
 a trained network, are random classes here.
 """
 import logging
-import os
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,7 +25,7 @@ log = logging.getLogger("slim_retrieval.training.show_batch")  # by name: run as
 @command
 def main(argv=None):
     """Write a sheet of one training batch."""
-    parser = configuration.build_parser(__doc__.split("\n")[0], epilog=__doc__.split("\n", 2)[2])
+    parser = configuration.build_parser(__doc__)
     parser.add_argument("--output", metavar="FILE", help="picture to write, such as sheet.png")
     parser.add_argument("--step", type=int, default=0, help="which batch: 0, 1, ...")
     flags, overrides = configuration.parse(parser, argv)

@@ -11,13 +11,13 @@ import pytest
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import command
-from slim_retrieval.common.schema import Config
+from slim_retrieval.common.schema import Config, LossConfig
 
 
 @command
 def script(argv):
     """Stand for any of the scripts: one flag of its own, then the schema's."""
-    parser = configuration.build_parser("A script.")
+    parser = configuration.build_parser("A script.\n\n  more about it\n")
     parser.add_argument("--method", default="none")
     parser.add_argument("--depth", type=int, default=0)
     flags, overrides = configuration.parse(parser, argv)
@@ -181,8 +181,8 @@ def test_what_a_run_saves_reads_back_equal(yaml_file, tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("training: {stepz: 3}", "training.stepz: unknown key (did you mean training.steps?)"),
     ("trainin: {steps: 3}", "trainin: unknown key (did you mean training?)"),
-    ("zzzzzz: 3", "zzzzzz: unknown key; --help lists all"),
-    ("3: 4", "3: unknown key; --help lists all"),
+    ("zzzzzz: 3", "zzzzzz: unknown key; --help all lists all"),
+    ("3: 4", "3: unknown key; --help all lists all"),
     ("losses: [{nam: x}]", "losses.0.nam: unknown key (did you mean losses.0.name?)"),
     ("losses: [{name: x}, {wieght: 2}]", "losses.1.wieght: unknown key (did you mean losses.1.weight?)"),
     ("training.steps: 3", "training.steps: unknown key; dotted names are for flags, in a file nest them: "
@@ -218,7 +218,8 @@ def test_what_a_run_saves_reads_back_equal(yaml_file, tmp_path):
     ("data: {query: {part: [0, null]}}", "data.query.part.1: expected a number, got nothing"),
     ("provenance: 3", "provenance: expected a section such as {name: value}, got 3"),
     ("- a\n- b", "expected sections such as 'training:', got ['a', 'b']"),
-    ("hello", "expected sections such as 'training:', got 'hello'")])
+    ("hello", "expected sections such as 'training:', got 'hello'"),
+    ("x" * 999, "expected sections such as 'training:', got '" + "x" * 56 + "...")])
 def test_files_that_do_not_fit(yaml_file, refused, text, message):
     argv = yaml_file(text)
     assert refused(argv) == argv[1] + ": " + message
@@ -313,15 +314,15 @@ def test_values_out_of_range(yaml_file, refused, key, value, message):
     (["--losses.-1.weight", "3"], "unknown flag --losses.-1.weight (did you mean --losses.0.weight?)"),
     (["--training.step", "3"], "unknown flag --training.step (did you mean --training.steps?)"),
     (["--meth", "cfa"], "unknown flag --meth (did you mean --method?)"),
-    (["--zzzzqqqq", "3"], "unknown flag --zzzzqqqq; --help lists all"),
+    (["--zzzzqqqq", "3"], "unknown flag --zzzzqqqq; --help all lists all"),
     (["--training", "{steps: 3}"], "--training is a section; set its fields one by one, such as --training.steps"),
     (["--losses.0", "{name: x}"], "--losses.0 is a section; set its fields one by one, such as --losses.0.name"),
-    (["photos"], "unexpected argument 'photos'; --help lists everything"),
+    (["photos"], "unexpected argument 'photos'; --help explains the flags"),
     (["--training.steps"], "--training.steps needs a value"),
     (["--training.steps", "--data.flip", "true"], "--training.steps needs a value"),
     (["--losses.0.weight"], "--losses.0.weight needs a value"),
-    (["--method"], "argument --method: expected one argument; --help lists everything"),
-    (["--depth", "x"], "argument --depth: invalid int value: 'x'; --help lists everything")])
+    (["--method"], "argument --method: expected one argument; --help explains the flags"),
+    (["--depth", "x"], "argument --depth: invalid int value: 'x'; --help explains the flags")])
 def test_flags_that_do_not_fit(refused, argv, message):
     assert refused(argv) == message
 
@@ -366,12 +367,16 @@ def walk(cls, prefix=""):
             yield prefix + field.name, field
 
 
-def test_help_has_every_leaf_with_its_default(capsys):
+def help_of(capsys, *words):
     with pytest.raises(SystemExit) as caught:
-        script(["--help"])
+        script(["--help", *words])
     out, err = capsys.readouterr()
     assert caught.value.code == 0 and err == ""
-    words = "".join(out[out.rindex("--config"):].split())  # argparse breaks lines, even within words at a hyphen
+    return out
+
+
+def test_help_all_has_every_leaf_with_its_default(capsys):
+    words = "".join(help_of(capsys, "all").split())  # argparse breaks lines, even within words at a hyphen
     plain = dataclasses.asdict(Config())
     entries = re.split(r"--(?=[a-z0-9_.]+VALUE)", words)
     count = 0
@@ -385,7 +390,23 @@ def test_help_has_every_leaf_with_its_default(capsys):
         assert "(default:{})".format(shown) in own[0], name
         count += 1
     assert count > 80
-    assert "--method METHOD" in out and "--config FILE" in out
+
+
+def test_help_is_the_scripts_own_flags_and_the_sections(capsys):
+    out = help_of(capsys)
+    assert "--method METHOD" in out and "--config FILE" in out and "A script." in out and "more about it" in out
+    for field in dataclasses.fields(Config):
+        assert ("\n  " + field.name + " " in out) == (field.name != "provenance")
+    assert "--training.momentum" not in out and len(out.split("\n")) < 60
+
+
+def test_help_of_a_section_has_its_fields_alone(capsys, refused):
+    out = help_of(capsys, "aqe", "dba")
+    assert set(re.findall(r"--([a-z_.]+)", out)) == {"aqe.k", "dba.k", "dba.alpha", "dba.expand_queries"}
+    out = "".join(help_of(capsys, "losses").split())
+    for field in dataclasses.fields(LossConfig):  # of a list, those of its items
+        assert "--losses.0.{}VALUE{}".format(field.name, "".join(field.metadata["help"].split())) in out
+    assert refused(["--help", "dbaa"]).startswith("unknown section 'dbaa' (did you mean dba?); known: alpha_qe, aqe")
 
 
 # first_difference, for "this run was trained with other settings".

@@ -9,6 +9,18 @@ def test_columns_are_read_as_text(tmp_path):
     assert csv_columns.read(str(tmp_path / "c.csv")) == {"name": ["a, b", "\u00e9"], "category": ["", "7"]}
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_separators_and_ends_of_lines_as_spreadsheets_write_them(tmp_path, separator, end):
+    lines = ["path,label,note", 'a.jpg,x,"1,5;\t"', "b.jpg,y,"]
+    text = end.join([line.replace(",", separator) for line in lines[:1]] + lines[1:]) + end
+    text = text if separator == "," else text.replace("jpg,", "jpg" + separator).replace("x,", "x" + separator).replace(
+        "y,", "y" + separator)
+    (tmp_path / "c.csv").write_bytes(text.encode("utf-8-sig"))
+    assert csv_columns.read(str(tmp_path / "c.csv")) == {
+        "path": ["a.jpg", "b.jpg"], "label": ["x", "y"], "note": ["1,5;\t", ""]}
+
+
 @pytest.mark.parametrize("content, message", [
     (b"", "expected a column 'path' and no column twice, got nothing"),
     (b"name\nx\n", r"expected a column 'path' and no column twice, got \['name'\]"),

@@ -60,7 +60,8 @@ def test_command_exits_with_one_line(capsys, error, status, text):
 
 
 @pytest.mark.parametrize("error", [
-    ValueError("a bug"), OSError(errno.EBADF, "Bad file descriptor", "x"), OSError(errno.EACCES, "of no file"), SystemExit(7), MemoryError()])
+    ValueError("a bug"), OSError(errno.EBADF, "Bad file descriptor", "x"), OSError(errno.EACCES, "of no file"),
+    SystemExit(7), MemoryError()])
 def test_command_lets_other_errors_through(error):
     with pytest.raises(type(error)) as caught:
         raising(error)()

@@ -48,7 +48,7 @@ def test_a_file_in_the_way(tmp_path, in_the_way):
     (tmp_path / in_the_way).parent.mkdir(exist_ok=True)
     (tmp_path / in_the_way).write_text("")
     config = configuration.resolve(None, {"run.name": "shoes", "run.directory": str(tmp_path / "runs")})
-    with pytest.raises(InputError, match="is a file; give another --run.name or --run.directory"):
+    with pytest.raises(InputError, match="is no folder; give another --run.name or --run.directory"):
         runs.create(config, "x.yaml")
 
 

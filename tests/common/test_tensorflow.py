@@ -64,7 +64,7 @@ def main():
     from slim_retrieval.common.tensorflow import tf
 main()
 """
-ADVICE = "; install both with: pip install 'slim-retrieval[cpu]' (or [gpu])\n"
+ADVICE = "; install both with: pip install '.[cpu]' (or '.[gpu]') in the project's folder\n"
 
 
 def test_without_tensorflow():

@@ -202,6 +202,7 @@ def test_what_is_missing_is_named(folder):
     for path in rankings.glob("*"):
         path.unlink()
     assert "run retrieve.py first" in fails(folder)
+    assert "run retrieve.py --validation first" in fails(folder, "--validation")
 
 
 def test_rankings_from_anywhere(tmp_path):

@@ -79,6 +79,13 @@ def test_files_that_cannot_be_used(tmp_path, name, text, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_folder_of_arrays_is_no_folder_of_lists(tmp_path):
+    for name in ("cfa.json", "cfa.npy", "none.npy"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match="holds rankings as .npy: give one of them, such as .*cfa.npy"):
+        ranking_files.read_lists(str(tmp_path))
+
+
 def test_folders_that_cannot_be_used(tmp_path):
     folder = tmp_path / "r"
     folder.mkdir()

@@ -124,6 +124,16 @@ def test_it_opens_alone_and_fits(browser, page, width, scheme):
     assert browser.get_log("browser") == []
 
 
+def test_the_longest_move_stays_on_one_line_of_a_phone(browser, page):
+    visit(browser, page, "narrow")
+    before, after, needed, room = browser.execute_script("""
+        const moved = [...document.querySelectorAll('ol .line span:last-child')].find(one => one.offsetHeight),
+          line = moved.parentNode, before = line.offsetHeight;
+        moved.textContent = '\u25b28.8k';
+        return [before, line.offsetHeight, line.scrollWidth, line.clientWidth];""")
+    assert before == after > 5 and needed <= room
+
+
 def test_a_request_would_be_noticed(browser, tmp_path):
     other = tmp_path / "other.html"
     other.write_text("<img src='http://127.0.0.1:9/gone.png'><script>console.error('heard')</script>")

@@ -143,5 +143,6 @@ def test_mistakes(run, tmp_path, capsys, monkeypatch):
         capsys, "--run", run[0], "--format", "frozen", "--extraction.resize", "aspect", *output)
     monkeypatch.setattr(export, "have", lambda module: False)
     assert refused(capsys, "--run", run[0], "--format", "onnx", *output) == (
-        "error: --format onnx needs tf2onnx and onnxruntime; install with: pip install 'slim-retrieval[export]'")
+        "error: --format onnx needs tf2onnx and onnxruntime; install with: pip install '.[export]' in the "
+        "project's folder")
     assert os.listdir(str(tmp_path)) == []
