@@ -35,7 +35,7 @@ def neighbors(gallery, k, factory, sample, recall, seed=0, name=None):
     Raises:
       InputError: faiss is missing, or does not know the index.
     """
-    faiss = knn.import_faiss()
+    faiss = import_faiss()
     if faiss is None:
         raise InputError("an approximate graph needs numba or faiss, and neither is installed; pip install numba, or "
                          "choose graph.index exact")
@@ -78,7 +78,7 @@ def _by_tasks(faiss, index, gallery, k, effort, compressed, folder):
 
 def block(folder, gallery, rows, k, effort, compressed, output):
     """Task: write the neighbours of a range of rows of a gallery (.npy) to `output` (.npz)."""
-    faiss = knn.import_faiss()
+    faiss = import_faiss()
     index = _stored(faiss, folder)
     if effort[0] is not None:
         faiss.ParameterSpace().set_index_parameter(index, *effort)
@@ -151,3 +151,12 @@ def _exactly(queries, gallery, ids):
     for number, query in enumerate(queries):
         scores[number] = gallery[np.maximum(ids[number], 0)] @ query
     return scores
+
+
+def import_faiss():
+    """Return the module faiss, or None where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss

@@ -31,7 +31,6 @@ def fitted(name, config, key, read, folder):
       folder: of the run.
     """
     lookup(methods.METHODS, name, "method")
-    knn.import_faiss()  # here, so that the first query does not wait for it
     path, settings = os.path.join(folder, "index", name), config["retrieval"]
     lists = os.path.join(path, "lists")
     if name == "cfa" and config["cfa"]["queries"] != "joint":

@@ -1,23 +1,22 @@
-"""Nearest neighbours by inner product, exact: by faiss, by NumPy or by half of all pairs."""
+"""Nearest neighbours by inner product, exact: by blocked products in NumPy, or by half of all pairs (self_join.py).
+
+Most products are below the k-th best so far, and looked at no more: a search takes little longer than the products.
+"""
 import numpy as np
 
 from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.notices import say_once
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import compiled, keys, self_join
 
 GALLERY_BLOCK = 8192
-# Measured on 2 cores: sorting everything beats faiss' heaps once about a quarter of the gallery is wanted.
-FAISS_SHARE = 0.25
-JOIN_FEWEST = 2048  # rows from which on half of all pairs, in compiled loops, beats faiss
+JOIN_FEWEST = 2048  # rows from which on half of all pairs, in compiled loops, is faster
 
 
 def search(queries, gallery, k, block=1024):
     """Return the k gallery rows with the largest inner product for each query: (ids, similarities), best first.
 
-    Equal similarities are ordered by the smaller id. In NumPy this also decides who is left out at place k; faiss
-    decides that for itself.
+    Equal similarities are ordered by the smaller id, which also decides who is left out at place k.
 
     Args:
       queries: [q, d] float32, rows L2-normalised.
@@ -89,62 +88,43 @@ def by_pairs(k, n):
     return n >= JOIN_FEWEST and 1 <= k <= self_join.MOST and compiled.import_numba() is not None
 
 
-def backend(k, n):
-    """Return "faiss" or "numpy": what searches for k of n rows."""
-    if import_faiss() is None:
-        say_once("faiss is not installed: exact search in NumPy, blocked")
-        return "numpy"
-    return "faiss" if k <= FAISS_SHARE * n else "numpy"
-
-
-def import_faiss():
-    """Return the module faiss, or None where it is not installed."""
-    try:
-        import faiss
-    except ImportError:
-        return None
-    return faiss
-
-
 def _search_blocks(queries, gallery, k, block):
     """Yield (first row, ids, similarities) for one block of queries after the other."""
     if k < 1:
         raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
-    run = _search_numpy
-    if backend(k, len(gallery)) == "faiss":
-        run, gallery = _search_faiss, np.ascontiguousarray(gallery)  # no copy unless it lies column by column
-    starts = range(0, len(queries), block)
-    for start in progress(starts, what="searching {} neighbours".format(k), unit="block"):
+    for start in progress(range(0, len(queries), block), what="searching {} neighbours".format(k), unit="block"):
         rows = np.ascontiguousarray(queries[start:start + block], np.float32)
         memory.release(queries)
-        yield (start,) + run(rows, gallery, k)
+        yield (start,) + _search(rows, gallery, k)
 
 
-def _search_faiss(queries, gallery, k):
-    faiss, best = import_faiss(), []
-    step = max(k, memory.rows_between_releases(gallery))
-    for start in range(0, len(gallery), step):
-        # On the array itself, not through an index: an index would hold a second copy of a memory-mapped gallery.
-        scores, ids = faiss.knn(queries, gallery[start:start + step], k, metric=faiss.METRIC_INNER_PRODUCT)
-        found = keys.encode(np.clip(scores, -1, 1), ids + start)
-        found[ids < 0] = keys.MISSING
-        best.append(found)
-        memory.release(gallery)
-    found = np.concatenate(best, axis=1)
-    found.sort(axis=1)
-    return keys.decode(found[:, :k])
-
-
-def _search_numpy(queries, gallery, k):
-    best = np.empty((len(queries), 0), np.int64)
+def _search(queries, gallery, k):
+    """Return (ids, similarities) of some queries, as `search`."""
+    best, bounds = np.empty((len(queries), 0), np.int64), None
     for start in range(0, len(gallery), GALLERY_BLOCK):
-        part = np.ascontiguousarray(gallery[start:start + GALLERY_BLOCK])
-        scores = np.clip(queries @ part.T, -1, 1)
-        best = np.concatenate([best, keys.encode(scores, np.arange(start, start + len(part)))], axis=1)
+        scores = queries @ np.ascontiguousarray(gallery[start:start + GALLERY_BLOCK]).T
+        memory.release(gallery)
+        best = np.concatenate([best, _all(scores, start) if bounds is None else _above(scores, bounds, start)], axis=1)
         if best.shape[1] > k:
             best.partition(k - 1, axis=1)
             best = best[:, :k].copy()  # a copy lets the wide array go
-        memory.release(gallery)
+        if best.shape[1] == k:
+            bounds = keys.decode(best.max(axis=1))[1]
     best.sort(axis=1)
     missing = np.full((len(queries), k - best.shape[1]), keys.MISSING, np.int64)
     return keys.decode(np.concatenate([best, missing], axis=1))
+
+
+def _all(scores, start):
+    """Return int64 [q, b]: the keys of all scores; the first column is the gallery's row `start`."""
+    return keys.encode(np.clip(scores, -1, 1), np.arange(start, start + scores.shape[1]))
+
+
+def _above(scores, bounds, start):
+    """Return int64 [q, m]: the keys of the scores above each row's bound, with pads. An equal one has a larger id."""
+    rows, columns = np.nonzero(scores > bounds[:, None])
+    counts = np.bincount(rows, minlength=len(scores))
+    found = np.full((len(scores), counts.max()), keys.MISSING, np.int64)
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    found[rows, places] = keys.encode(np.clip(scores[rows, columns], -1, 1), columns + start)
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from slim_retrieval.common import files, jobs
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import approximate, compiled, knn, knn_tasks
+from slim_retrieval.graph import approximate, compiled, faiss_index, knn, knn_tasks
 
 EXACT_PRODUCTS = 1e13  # n * n * d up to which an index "auto" is exact: minutes on two cores
 INDEXES = {"auto": "exact as long as that takes minutes, then lists",
@@ -60,7 +60,7 @@ def _approximately(index, n, d):
     """Return whether the graph is to be approximate."""
     if _factory(index) is None:
         lookup(INDEXES, index, "graph.index")
-    possible = compiled.import_numba() is not None or knn.import_faiss() is not None
+    possible = compiled.import_numba() is not None or faiss_index.import_faiss() is not None
     return index not in ("auto", "exact") or index == "auto" and n * n * d > EXACT_PRODUCTS and possible
 
 
@@ -73,8 +73,8 @@ def _build(gallery, k, block, index, recall, store, name):
     """Return (ids, similarities, about), exact where recall is None; name: digest of the gallery."""
     if recall is None:
         if jobs.parallel():
-            return knn_tasks.neighbors(gallery, k, name) + ({"backend": knn.backend(k + 1, len(gallery)) + ", tasks"},)
-        how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else knn.backend(k + 1, len(gallery))
+            return knn_tasks.neighbors(gallery, k, name) + ({"backend": "all pairs, tasks"},)
+        how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else "all pairs"
         return knn.neighbors(gallery, k, block) + ({"backend": how},)
     ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store,
                                                      name=name)

@@ -65,8 +65,9 @@ def test_all_lists_give_the_same_answer(method):
     for lists in listed.lists.values():
         lists.about["depths"][:] = []
     expected, found = index.ask(exact, QUERIES, 10), index.ask(listed, QUERIES, 10)
-    np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1], atol=2e-6)
+    other = found[0] != expected[0]  # products of other shapes round otherwise: ties and near ties change places
+    assert other.mean() < 0.02 and all(set(a) == set(b) for a, b in zip(found[0], expected[0]))
 
 
 def test_small_arrays_have_no_lists(tmp_path, monkeypatch):

@@ -27,16 +27,9 @@ def slow_neighbors(gallery, queries, k):
     return result
 
 
-@pytest.fixture(params=[True, False], ids=["numpy", "any backend"])
-def backend(request, monkeypatch):
-    if request.param:
-        monkeypatch.setattr(knn, "import_faiss", lambda: None)
-    return request.param
-
-
 @pytest.mark.parametrize("k", [1, 5, 30, 36, 50])
 @pytest.mark.parametrize("stored", [None, 3, 24])
-def test_equal_a_slow_loop(backend, monkeypatch, k, stored):
+def test_equal_a_slow_loop(monkeypatch, k, stored):
     monkeypatch.setattr(joint, "ROWS", 7)
     gallery, queries = unit_rows(25, 6, 0), unit_rows(12, 6, 1)
     near = None if stored is None else knn.neighbors(gallery, stored)
@@ -51,7 +44,6 @@ def test_equal_a_slow_loop(backend, monkeypatch, k, stored):
 
 @pytest.mark.parametrize("k", [1, 6, 20])
 def test_duplicates_tie_by_the_smaller_id_and_self_is_left_out(monkeypatch, k):
-    monkeypatch.setattr(knn, "import_faiss", lambda: None)  # faiss decides for itself which of equals it leaves out
     gallery, queries = exact_rows(30, 0), exact_rows(14, 1)  # 44 rows of 5 kinds
     ids, _ = joint.neighbors(gallery, queries, knn.neighbors(gallery, 25), k)
     np.testing.assert_array_equal(ids, slow_neighbors(gallery, queries, k))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from slim_retrieval.common import notices
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import knn
 
@@ -29,15 +28,9 @@ def slow_search(queries, gallery, k, skip_self=False):
     return np.array(result)
 
 
-@pytest.fixture
-def no_faiss(monkeypatch):
-    monkeypatch.setattr(knn, "import_faiss", lambda: None)
-    monkeypatch.setattr(notices, "_said", set())
-
-
 @pytest.mark.parametrize("k", [1, 4, 39, 40])
 @pytest.mark.parametrize("gallery_block", [7, 8192])
-def test_numpy_equals_a_slow_loop_ties_by_the_smaller_id(no_faiss, monkeypatch, k, gallery_block):
+def test_search_equals_a_slow_loop_ties_by_the_smaller_id(monkeypatch, k, gallery_block):
     monkeypatch.setattr(knn, "GALLERY_BLOCK", gallery_block)
     queries, gallery = exact_rows(11, 0), exact_rows(40, 1)
     ids, similarities = knn.search(queries, gallery, k, block=3)
@@ -46,63 +39,39 @@ def test_numpy_equals_a_slow_loop_ties_by_the_smaller_id(no_faiss, monkeypatch, 
     assert ids.dtype == np.int32 and similarities.dtype == np.float32
 
 
-def test_numpy_and_faiss_agree():
+@pytest.mark.parametrize("k", [5, 25])
+def test_search_equals_faiss(monkeypatch, k):
+    faiss = pytest.importorskip("faiss")
+    monkeypatch.setattr(knn, "GALLERY_BLOCK", 100)
     queries, gallery = unit_rows(50, 16, 0), unit_rows(3000, 16, 1)
-    ids_f, similarities_f = knn._search_faiss(queries, gallery, 25)
-    ids_n, similarities_n = knn._search_numpy(queries, gallery, 25)
-    np.testing.assert_allclose(similarities_f, similarities_n, atol=1e-6)
-    # Where the ids differ the similarities are within rounding of each other: compared modulo ties.
-    own = np.take_along_axis(queries @ gallery.T, ids_f, axis=1)
-    np.testing.assert_allclose(own, similarities_n, atol=1e-6)
-    assert all(len(set(row)) == 25 for row in ids_f)
-    assert np.mean(ids_f == ids_n) > 0.99
+    ids, similarities = knn.search(queries, gallery, k)
+    expected, expected_ids = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+    np.testing.assert_allclose(similarities, expected, atol=1e-6)
+    assert all(len(set(row)) == k for row in ids)
+    assert np.mean(ids == expected_ids) > 0.99  # others are within rounding of each other
 
 
-def test_faiss_orders_ties_by_the_smaller_id():
-    queries, gallery = exact_rows(30, 0), exact_rows(200, 1)
-    ids, similarities = knn._search_faiss(queries, gallery, 20)
-    for row, scores in zip(ids, similarities):
-        pairs = list(zip(-scores, row))
-        assert pairs == sorted(pairs)
-
-
-def test_the_backend_is_chosen_by_depth(monkeypatch):
-    monkeypatch.setattr(knn, "import_faiss", lambda: object())
-    assert knn.backend(10, 1000) == "faiss"
-    assert knn.backend(900, 1000) == "numpy"
-
-
-def test_without_faiss_one_line_says_so_once(no_faiss, capsys):
-    knn.search(exact_rows(3, 0), exact_rows(9, 1), 2)
-    knn.search(exact_rows(3, 0), exact_rows(9, 1), 2)
-    assert capsys.readouterr().out == "faiss is not installed: exact search in NumPy, blocked\n"
-
-
-@pytest.mark.parametrize("search", [knn._search_numpy, knn._search_faiss])
-def test_beyond_the_gallery_ids_are_padded_with_minus_one(search):
-    ids, similarities = search(EXACT[:2], EXACT[:3], 5)
+def test_beyond_the_gallery_ids_are_padded_with_minus_one():
+    ids, similarities = knn.search(EXACT[:2], EXACT[:3], 5)
     np.testing.assert_array_equal(ids, [[0, 1, 2, -1, -1], [1, 0, 2, -1, -1]])
     np.testing.assert_array_equal(similarities, [[1, 0.5, 0.5, -1, -1], [1, 0.5, 0, -1, -1]])
 
 
-@pytest.mark.parametrize("search", [knn._search_numpy, knn._search_faiss])
-def test_similarities_a_little_over_one_are_clipped(search):
+def test_similarities_a_little_over_one_are_clipped():
     over = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], np.float32)
     assert (over @ over.T)[0, 0] > 1
-    assert search(over, over, 1)[1][0, 0] == 1
-    assert search(over, -over, 1)[1][0, 0] == -1
+    assert knn.search(over, over, 1)[1][0, 0] == 1
+    assert knn.search(over, -over, 1)[1][0, 0] == -1
 
 
-def test_neighbors_equal_a_slow_loop_among_duplicates(no_faiss):
+def test_neighbors_equal_a_slow_loop_among_duplicates():
     gallery = exact_rows(40, 3)  # 40 rows of 7 kinds: each has several exact duplicates
     ids, similarities = knn.neighbors(gallery, 6, block=11)
     np.testing.assert_array_equal(ids, slow_search(gallery, gallery, 6, skip_self=True))
     np.testing.assert_array_equal(similarities, np.take_along_axis(gallery @ gallery.T, ids, axis=1))
 
 
-@pytest.mark.parametrize("faiss", [True, False])
-def test_self_is_dropped_by_id_even_where_it_was_not_found(monkeypatch, faiss):
-    monkeypatch.setattr(knn, "FAISS_SHARE", 2.0 if faiss else -1.0)
+def test_self_is_dropped_by_id_even_where_it_was_not_found():
     gallery = np.repeat(EXACT[:1], 50, axis=0)  # all tie: row 49 is not among its own four best
     ids, _ = knn.neighbors(gallery, 3)
     assert ids.shape == (50, 3)

@@ -3,7 +3,7 @@ import pytest
 
 from slim_retrieval.common import files, notices
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import compiled, knn, knn_store
+from slim_retrieval.graph import compiled, faiss_index, knn, knn_store
 
 
 def unit_rows(n, d, seed=0):
@@ -19,7 +19,7 @@ def exact(gallery, k):
 
 @pytest.fixture
 def no_faiss(monkeypatch):
-    monkeypatch.setattr(knn, "import_faiss", lambda: None)
+    monkeypatch.setattr(faiss_index, "import_faiss", lambda: None)
     monkeypatch.setattr(notices, "_said", set())
 
 
@@ -71,13 +71,13 @@ def test_k_is_cut_to_the_other_images(tmp_path):
 
 
 @pytest.mark.parametrize("index, products, wanted", [
-    ("auto", 1e13, "faiss"), ("auto", 10, "lists"), ("lists", 1e13, "lists"), ("exact", 10, "faiss"),
+    ("auto", 1e13, "all pairs"), ("auto", 10, "lists"), ("lists", 1e13, "lists"), ("exact", 10, "all pairs"),
     ("HNSW16", 1e13, "HNSW16, efSearch")])
 def test_the_index_is_chosen_by_the_number_of_products(tmp_path, monkeypatch, index, products, wanted):
     monkeypatch.setattr(knn_store, "EXACT_PRODUCTS", products)
     gallery = unit_rows(900, 4)
     ids, similarities, meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index=index)
-    assert wanted in meta["backend"] and ("recall" in meta) == (wanted != "faiss")
+    assert wanted in meta["backend"] and ("recall" in meta) == (wanted != "all pairs")
     np.testing.assert_allclose(np.einsum("nd,nkd->nk", gallery, gallery[ids]), similarities, atol=1e-5)
     assert np.mean(ids == exact(gallery, 5)) > 0.85
 
@@ -116,4 +116,4 @@ def test_lists_without_numba_and_faiss_and_unknown_indexes_are_refused(no_faiss,
         knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="lists")
     with pytest.raises(InputError, match="unknown graph.index 'listt'.*did you mean lists"):
         knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc", index="listt")
-    assert knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc")[2]["backend"] == "numpy"
+    assert knn_store.load_or_build(unit_rows(30, 4), 5, str(tmp_path), "abc")[2]["backend"] == "all pairs"
