@@ -42,7 +42,7 @@ def changes(model, gallery):
     return Changes(came_from, added, deleted, _anew(model, len(gallery), added + deleted))
 
 
-def update(model, gallery, found=None):
+def update(model, gallery, found=None, tolerance=None):
     """Return a CFA of another gallery, made from one whose gallery was nearly the same; `model` stays as it is.
 
     Its report_["growth"] says what was done. The error stated there is a bound on |Y - Y*| / |Y|, over the solutions Y
@@ -51,6 +51,7 @@ def update(model, gallery, found=None):
     Args:
       model, gallery: as in `changes`.
       found: what `changes` returned of them, or None.
+      tolerance: see growth_solve.settle; None: the CFA's, or that of automatic ones where that is larger.
 
     Raises:
       InputError: all has to be fitted anew; the message says why.
@@ -67,7 +68,8 @@ def update(model, gallery, found=None):
     needed = needed_neighbors(levels, len(gallery))
     ids, similarities, lists = growth_graph.update((state["ids"], state["similarities"]), found.came_from,
                                                    result.source_, needed, needed + growth_state.SPARE)
-    _solve(result, model, levels, (ids, similarities), found.came_from)
+    tolerance = max(model.tolerance, cfa_automatic.TOLERANCE) if tolerance is None else tolerance
+    _solve(result, model, levels, (ids, similarities), found.came_from, tolerance)
     changed = state["changed"] + found.added + found.deleted
     result.growth_ = dict(state, ids=ids, similarities=similarities, changed=changed,
                           rows=growth_state.digests(gallery))
@@ -109,9 +111,9 @@ def _levels(model, n):
     return [dict(level, alpha=report["alpha"]) for level, report in zip(levels, model.report_["levels"])]
 
 
-def _solve(result, model, levels, neighbors, came_from):
+def _solve(result, model, levels, neighbors, came_from, tolerance):
     """Solve level after level from the solutions of before; fill what CFA's fit does."""
-    settings = dict(vars(model), tolerance=max(model.tolerance, cfa_automatic.TOLERANCE))
+    settings = dict(vars(model), tolerance=tolerance)
     result.parts_, result.signatures_, result.levels_, result.systems_ = model.parts_, None, [], []
     result.side_, result.report_ = None, dict(model.report_, levels=[])
     inputs, decay = [result.original_], None

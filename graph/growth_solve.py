@@ -19,6 +19,8 @@ from slim_retrieval.graph.sparse_product import Rows
 SHARE = 1 / 3  # of all nodes: when T is larger, all are solved for
 AIM = 0.5      # part of the largest residual allowed that is left in T, in the mean
 ROUNDS = 30
+GUESSES = 2  # steps by which new nodes take over what their neighbours have
+FINEST = 1e-4  # part of a residual below which float32 may not bring it; a round more does
 PRODUCTS = 1000  # most in a round
 
 
@@ -40,6 +42,7 @@ def settle(matrix, alpha, inputs, solution, tolerance):
     """
     limit = 2 * tolerance * (1 - alpha)
     everywhere = np.arange(len(solution))
+    _guess(matrix, alpha, inputs, solution)
     sizes = _sizes(_residuals(matrix, alpha, inputs, solution, everywhere))
     changed, current, rounds = np.zeros(len(solution), bool), np.zeros(len(solution), bool), 0
     while sizes.max() > limit and rounds < ROUNDS:
@@ -60,13 +63,23 @@ def settle(matrix, alpha, inputs, solution, tolerance):
             "converged": bool(sizes.max() <= limit)}
 
 
+def _guess(matrix, alpha, inputs, solution):
+    """Give new nodes, whose rows are zeros, what their equation makes of their neighbours, and again, of new ones too.
+
+    With zeros in their places their neighbours' equations would be broken for no good reason.
+    """
+    new = np.flatnonzero(~solution.any(axis=1))
+    for _ in range(GUESSES if len(new) else 0):
+        solution[new] += np.concatenate(list(_residuals(matrix, alpha, inputs, solution, new)))
+
+
 def _correct(matrix, alpha, inputs, solution, nodes, limit):
     """Solve for some nodes, the others held fixed, until their residuals are AIM limit in the mean."""
     residual = np.concatenate(list(_residuals(matrix, alpha, inputs, solution, nodes)))
     wanted = AIM * limit * np.sqrt(len(nodes)) / np.linalg.norm(residual)
     residual /= np.float32(1 - alpha)
     part = matrix if len(nodes) == len(solution) else matrix[nodes][:, nodes]
-    solved = diffusion.solve(part, alpha, residual, min(wanted, 0.5), PRODUCTS)[0]
+    solved = diffusion.solve(part, alpha, residual, min(max(wanted, FINEST), 0.5), PRODUCTS)[0]
     solution[nodes] += solved
 
 
