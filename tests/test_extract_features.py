@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from slim_retrieval.commands import extract_features
+from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
@@ -65,7 +66,8 @@ def project(made, tmp_path, monkeypatch):
     """A copy of what was made, as the current directory."""
     shutil.copytree(str(made[0]), str(tmp_path / "p"), symlinks=True)
     monkeypatch.chdir(str(tmp_path / "p"))
-    return tmp_path / "p"
+    yield tmp_path / "p"
+    jobs.choose("serial", None)
 
 
 @pytest.fixture()
@@ -329,6 +331,21 @@ def test_tasks_leave_out_what_cannot_be_read(project, made, monkeypatch):
         truncate(path)
     extract("--skip_unreadable", *TASKS)
     assert check("query", made, without=bad)["skipped"] == [[row, paths_of("query")[row]] for row in (0, 1, 2, 5)]
+
+
+@pytest.mark.long
+def test_a_dask_worker_that_is_killed_while_it_extracts_changes_nothing(project, cluster, monkeypatch):
+    arguments = ["--extraction.splits", "[query]", "--extraction.batch_size", "1"]
+    extract(*arguments)
+    whole = read("query")
+    shutil.rmtree("runs/demo/features")
+    monkeypatch.setattr(extraction_tasks, "ROWS", 1)
+    killed = cluster.kill_one_when("runs/demo/tasks/*/features-*.npz")
+    extract("--backend", "dask", "--scheduler", cluster.address, *arguments)
+    assert 0 < killed() < 7
+    found = read("query")
+    assert found[0].tobytes() == whole[0].tobytes() and found[1:] == whole[1:]
+    assert not os.path.exists("runs/demo/tasks")
 
 
 def test_a_worker_that_sees_other_images_says_so(project, tmp_path):

@@ -1,17 +1,11 @@
-import glob
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 
-from slim_retrieval.common import files, jobs
+from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import affinity, diffusion, edges, knn, knn_store, knn_tasks
+from slim_retrieval.graph import affinity, diffusion, edges, knn, knn_store, knn_tasks, list_tasks, ranking
 
 
 @pytest.fixture
@@ -75,54 +69,29 @@ def test_a_mapped_array_is_shared_by_its_own_file_and_a_part_of_it_is_not(tmp_pa
     np.testing.assert_array_equal(np.load(path), mapped[1:])
 
 
-def start_dask(folder, count):
-    """Return (scheduler, workers), processes of their own on the loopback address, once all workers are there."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[1:]))
-    address = str(folder / "scheduler.json")
-    common = {"env": environment, "cwd": str(folder), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
-                                  "--port", "0", "--no-dashboard", "--scheduler-file", address], **common)
-    workers = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address,
-                                 "--nthreads", "1", "--no-nanny", "--no-dashboard"], **common) for _ in range(count)]
-    deadline = time.time() + 60
-    while time.time() < deadline:
-        if os.path.exists(address):
-            found = files.read_json(address)["address"]
-            try:
-                jobs.choose("dask", str(folder), scheduler=found, workers=count)
-                return scheduler, workers
-            except InputError:
-                pass
-        time.sleep(0.3)
-    raise AssertionError("Dask did not start")
-
-
-def kill_when_some_are_done(process, folder, seen):
-    """Kill a process as soon as the first task's file is there; note how many there are then."""
-    while not seen:
-        seen.extend(glob.glob(os.path.join(folder, "tasks", "*", "neighbors-*.npz")))
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-
-
-def test_a_dask_worker_that_is_killed_midway_changes_nothing(tmp_path, chosen, monkeypatch):
-    pytest.importorskip("distributed")
+def test_a_dask_worker_that_is_killed_midway_changes_nothing(tmp_path, chosen, cluster, monkeypatch):
     gallery = unit_rows(900, 8)
     expected = graph_and_solution(gallery, tmp_path / "serial", monkeypatch)
-    scheduler, workers = start_dask(tmp_path, 2)
-    try:
-        seen = []
-        killer = threading.Thread(target=kill_when_some_are_done, args=(workers[0], str(tmp_path), seen))
-        killer.start()
-        found = graph_and_solution(gallery, tmp_path / "dask", monkeypatch, rows=9)
-        killer.join()
-        assert workers[0].wait(10) == -signal.SIGKILL and 0 < len(seen) < 100
-        # Nine rows at a time: a matrix product of another shape rounds otherwise.
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
-    finally:
-        for process in workers + [scheduler]:
-            process.kill()
+    chosen("dask", scheduler=cluster.address, workers=2)
+    killed = cluster.kill_one_when(str(tmp_path / "tasks" / "*" / "neighbors-*.npz"))
+    found = graph_and_solution(gallery, tmp_path / "dask", monkeypatch, rows=9)
+    assert 0 < killed() < 100
+    # Nine rows at a time: a matrix product of another shape rounds otherwise.
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
+
+
+def test_dask_joins_lists_and_ranks_as_one_process(tmp_path, chosen, cluster, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(list_tasks, "ROWS", 150)
+    monkeypatch.setattr(knn_tasks, "ROWS", 64)
+    gallery, found = unit_rows(400, 8), []
+    for backend, options in (("serial", {}), ("dask", {"scheduler": cluster.address})):
+        chosen(backend, **options)
+        found.append((knn_store.load_or_build(gallery, 5, str(tmp_path / backend), "abc", index="lists", recall=0.8)[0],
+                      ranking.rank(gallery, gallery, 6, 32)))
+    for expected, got in zip(*found):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path, chosen):
