@@ -1,13 +1,18 @@
-"""Milliseconds of one query, asked by itself: of the features as they are, and of CFA's saved index.
+"""Milliseconds of one query, asked by itself: among the features as they are, and of CFA's saved index.
 
-    python benchmarks/index_speed.py [--sizes 10000 50000] [--dimensions 256] [--output index_speed.csv]
+    python benchmarks/index_speed.py [--sizes 10000 50000] [--dimensions 256] [--methods none level cfa]
+        [--folder DIR] [--max_memory GIB] [--output index_speed.csv]
 
-    none   exact search among the features
-    cfa    without settings, opened from its files: transform (its search among the features included), then search
+    none    the features as they are
+    level   CFA with one level of 10 neighbours: transform (its search among the features included), then search
+    cfa     CFA without settings, likewise
 
-The features are gallery_generator.py's; the queries are further rows of it. build: seconds of fitting and saving, graph
-included; megabytes: of the index; open_ms: of mapping the files; first_ms: of the first query, whose pages may have to
-be read; query_ms: the median of the next 50; processor_ms: the median of what the process itself was given for each.
+The features are gallery_generator.py's; the queries are further rows of it. fit: seconds of fitting and saving, graph
+included; lists: of making the lists (retrieval.search auto); megabytes: of the index, and of the lists beside it;
+open_ms: of opening both; cold_ms: of the first query when nothing of them is in memory, the disk included (Linux);
+query_ms: the median of 50 queries; processor_ms: the median of what the process itself was given for each. exact_*:
+with retrieval.search exact, on the same index. recall: share of the exact answers' 10 images that are among the 10
+found.
 """
 import argparse
 import os
@@ -18,13 +23,16 @@ import csv_rows
 import gallery_generator
 import numpy as np
 
-from slim_retrieval.common import files
+from slim_retrieval.common import files, memory
 from slim_retrieval.common.config import resolve, to_plain
 from slim_retrieval.common.errors import command
 from slim_retrieval.graph import index, sources
 
-QUERIES = 51
-COLUMNS = ["n", "d", "method", "build", "megabytes", "open_ms", "first_ms", "query_ms", "processor_ms"]
+QUERIES, K = 50, 10
+METHODS = {"none": ("none", {}), "cfa": ("cfa", {}),
+           "level": ("cfa", {"cfa.levels": "[{k: [10]}]", "graph.neighbors": "10"})}
+COLUMNS = ["n", "d", "method", "fit", "lists", "megabytes", "open_ms", "cold_ms", "query_ms", "processor_ms",
+           "exact_cold_ms", "exact_ms", "exact_processor_ms", "recall"]
 
 
 @command
@@ -34,47 +42,88 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10000, 50000], metavar="N", help="gallery images")
     parser.add_argument("--dimensions", type=int, default=256, metavar="D")
+    parser.add_argument("--methods", nargs="+", default=["none", "level", "cfa"], choices=sorted(METHODS))
+    parser.add_argument("--folder", metavar="DIR", help="where the index is made, and removed; default: the system's "
+                        "for temporary files")
+    parser.add_argument("--max_memory", type=float, metavar="GIB", help="as retrieval.max_memory, while fitting")
     parser.add_argument("--output", metavar="FILE.csv")
     flags = parser.parse_args(argv)
     rows = []
     for n in flags.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            rows += [dict(measure(method, n, flags.dimensions, folder), n=n, d=flags.dimensions, method=method)
-                     for method in ("none", "cfa")]
-    print(" ".join("{:>12}".format(name) for name in COLUMNS))
-    for row in rows:
-        print(" ".join("{:>12}".format(row[name]) for name in COLUMNS))
+        with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
+            gallery_generator.write(os.path.join(folder, "features.npy"), n + QUERIES, flags.dimensions)
+            for method in flags.methods:
+                rows.append(dict(measure(method, n, folder, flags.max_memory), n=n, d=flags.dimensions, method=method))
+                print(", ".join("{} {}".format(name, rows[-1][name]) for name in COLUMNS), flush=True)
+                files.remove(os.path.join(folder, "index"))
     if flags.output:
         machine = csv_rows.where()
         csv_rows.write(flags.output, COLUMNS + ["machine"], [dict(row, machine=machine) for row in rows])
 
 
-def measure(method, n, d, folder):
+def measure(method, n, folder, max_memory):
     """Return {column: value} of one method on n gallery images."""
-    path = os.path.join(folder, "features.npy")
-    if not os.path.isfile(path):
-        gallery_generator.write(path, n + QUERIES, d)
-    whole = np.load(path, mmap_mode="r")
-    gallery, queries = whole[:n], np.asarray(whole[n:])
-    config = to_plain(resolve())
-    key = files.digest(gallery)
+    whole = np.load(os.path.join(folder, "features.npy"), mmap_mode="r")
+    asked, answers = np.asarray(whole[n:]), {}
+    opened = opener(method, whole[:n], folder)
+    memory.limit_to(max_memory and max_memory * 2**30, folder)
+    result = {"fit": round(opened("exact")[0], 2), "lists": round(opened("auto")[0], 2)}
+    memory.limit_to(None, None)
+    result["open_ms"] = round(1e3 * min(opened("auto")[0] for _ in range(3)), 2)
+    result["megabytes"] = round(megabytes(folder), 1)
+    for search, names in (("exact", ["exact_cold_ms", "exact_ms", "exact_processor_ms"]),
+                          ("auto", ["cold_ms", "query_ms", "processor_ms"])):
+        answering = opened(search)[1]
+        forget(folder)
+        cold = index.ask(answering, asked[:1], K)[2]
+        seconds, processor, answers[search] = ask(answering, asked)
+        result.update(zip(names, (round(1e3 * value, 2) for value in (cold, seconds, processor))))
+    return dict(result, recall=round(np.mean([len(a & b) / K for a, b in zip(*answers.values())]), 4))
 
-    def opened():
+
+def opener(method, gallery, folder):
+    """Return a function from retrieval.search to (seconds, Index), which fits what is not stored yet."""
+    name, settings = METHODS[method]
+    config = to_plain(resolve(overrides=settings))
+    source = sources.Source(gallery, "gallery", "gallery", None, folder)
+
+    def opened(search):
         start = time.perf_counter()
-        source = sources.Source(gallery, key, key, None, path)
-        return index.fitted(method, config, key, lambda: (source, None), folder), time.perf_counter() - start
+        searching = dict(config, retrieval=dict(config["retrieval"], search=search))
+        found = index.fitted(name, searching, "gallery", lambda: (source, None), folder)
+        return time.perf_counter() - start, found
 
-    build, (estimator, again) = opened()[1], opened()
-    seconds, processor = [], []
-    for row in range(QUERIES):
+    return opened
+
+
+def ask(answering, queries):
+    """Return (median seconds, median processor seconds, each one's set of ids) of queries asked by themselves."""
+    seconds, processor, found = [], [], []
+    for row in range(len(queries)):
         before = time.process_time()
-        seconds.append(index.ask(estimator, queries[row:row + 1], 10)[2])
+        ids, _, took = index.ask(answering, queries[row:row + 1], K)
         processor.append(time.process_time() - before)
-    stored = os.path.join(folder, "index", method)
-    size = sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(stored) for name in names)
-    return {"build": round(build, 2), "megabytes": round(size / 1e6, 3), "open_ms": round(1e3 * again, 2),
-            "first_ms": round(1e3 * seconds[0], 2), "query_ms": round(1e3 * np.median(seconds[1:]), 2),
-            "processor_ms": round(1e3 * np.median(processor[1:]), 2)}
+        seconds.append(took)
+        found.append(set(ids[0]))
+    return np.median(seconds), np.median(processor), found
+
+
+def megabytes(folder):
+    """Return the size of all index files."""
+    return sum(os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(os.path.join(folder, "index"))
+               for name in names) / 1e6
+
+
+def forget(folder):
+    """Have the system drop what it holds in memory of the files in a folder, where it can be told to."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for place, _, names in os.walk(folder):
+        for name in names:
+            handle = os.open(os.path.join(place, name), os.O_RDONLY)
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,12 @@ def rows(n, seed, d=12):
 GALLERY, QUERIES = rows(1000, 1), rows(60, 2)
 
 
-def opened(name, folder, read=None, **settings):
-    config = to_plain(resolve(overrides=settings))
+DEFAULTS = to_plain(resolve())
+
+
+def opened(name, folder, read=None, cfa=None, **retrieval):
+    config = dict(DEFAULTS, cfa=dict(DEFAULTS["cfa"], **(cfa or {})),
+                  retrieval=dict(DEFAULTS["retrieval"], **retrieval))
     source = sources.Source(GALLERY, "h", "h", None, "here")
     return index.fitted(name, config, "h", read or (lambda: (source, None)), str(folder))
 
@@ -38,7 +42,7 @@ def everything_is_large():
 def method(request, tmp_path_factory):
     """Return (name, settings, folder with an index of it that has lists)."""
     name = request.param.split(",")[0]
-    settings = {"cfa.levels": "[{k: [5]}, {k: [3]}]"} if "levels" in request.param else {}
+    settings = {"cfa": {"levels": [{"k": [5]}, {"k": [3]}]}} if "levels" in request.param else {}
     folder = tmp_path_factory.mktemp("index")
     opened(name, folder, **settings)
     return name, settings, folder
@@ -46,7 +50,7 @@ def method(request, tmp_path_factory):
 
 def test_lists_answer_nearly_as_a_search_of_everything_does(method, capsys):
     name, settings, folder = method
-    exact = opened(name, folder, **dict(settings, **{"retrieval.search": "exact"}))
+    exact = opened(name, folder, search="exact", **settings)
     listed = opened(name, folder, refused, **settings)
     assert exact.lists == {} and set(listed.lists) == ({"gallery_"} if name == "none" else {"gallery_", "source_"})
     assert "building" not in capsys.readouterr().out
@@ -60,7 +64,7 @@ def test_lists_answer_nearly_as_a_search_of_everything_does(method, capsys):
 
 def test_all_lists_give_the_same_answer(method):
     name, settings, folder = method
-    exact = opened(name, folder, **dict(settings, **{"retrieval.search": "exact"}))
+    exact = opened(name, folder, search="exact", **settings)
     listed = opened(name, folder, refused, **settings)
     for lists in listed.lists.values():
         lists.about["depths"][:] = []
@@ -86,7 +90,7 @@ def test_damaged_lists_are_built_again_and_another_recall_too(tmp_path, capsys):
     os.remove(path)
     np.testing.assert_array_equal(opened("none", tmp_path).lists["gallery_"].ids, first.lists["gallery_"].ids)
     assert "are damaged" in capsys.readouterr().out
-    least = opened("none", tmp_path, **{"retrieval.recall": "0.5"}).lists["gallery_"]
+    least = opened("none", tmp_path, recall=0.5).lists["gallery_"]
     assert "other features or settings: building them" in capsys.readouterr().out
     assert least.about["depths"][0]["probes"] < first.lists["gallery_"].about["depths"][0]["probes"]
 
@@ -99,5 +103,5 @@ def test_where_nothing_can_be_stored_the_search_reads_everything(tmp_path, capsy
 
 
 def test_raw_queries_need_no_lists_of_the_features(tmp_path):
-    made = opened("cfa", tmp_path, **{"cfa.levels": "[{k: [5]}]", "cfa.queries": "raw"})
+    made = opened("cfa", tmp_path, cfa={"levels": [{"k": [5]}], "queries": "raw"})
     assert set(made.lists) == {"gallery_"}
