@@ -16,7 +16,7 @@ SHARE = 16  # an array above this part of the budget lies in a scratch file
 BLOCKS = 4  # part of the budget for the blocks of one computation
 LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of it
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-DONTNEED = 4  # MADV_DONTNEED, on Linux and macOS
+DONTNEED, WILLNEED = 4, 3  # MADV_DONTNEED and MADV_WILLNEED, on Linux and macOS
 
 _madvise = getattr(ctypes.CDLL(None), "madvise", None)
 
@@ -67,6 +67,22 @@ def release(*arrays):
             first = mapped.ctypes.data // PAGE * PAGE
             length = mapped.ctypes.data + mapped.nbytes - first
             _madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), ctypes.c_int(DONTNEED))
+
+
+def prefetch(array, parts):
+    """Have the system begin to read some rows of a mapped file, all at once: from a disk much faster than in turn.
+
+    Args:
+      array: [n, d], rows one after another; where it is no memory map nothing is done.
+      parts: list of slices of rows.
+    """
+    if _madvise is None or _mapped(array) is None:
+        return
+    start, width = array.ctypes.data, array.strides[0]
+    for part in parts:
+        first = (start + int(part.start) * width) // PAGE * PAGE
+        length = start + int(part.stop) * width - first
+        _madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), ctypes.c_int(WILLNEED))
 
 
 def columns(rows, arrays, most):

@@ -61,9 +61,14 @@ def _probes(gallery, rows, ids, centres, recall):
     return lists.covering(lists.probes_needed(pairs, gallery[rows], gallery[ids.ravel()], centres), recall)
 
 
-def exact(gallery, rows, k):
-    """Return (ids, similarities) of the k nearest others of some rows, by a search of the whole gallery."""
-    ids, similarities = knn.search(np.ascontiguousarray(gallery[rows]), gallery, k + 1)
+def exact(gallery, rows, k, queries=None):
+    """Return (ids, similarities) of the k nearest others of some rows, by a search of the whole gallery.
+
+    Args:
+      queries: float32 [rows, d], what is asked in place of the rows, which are left out all the same; or None.
+    """
+    queries = np.ascontiguousarray(gallery[rows] if queries is None else queries)
+    ids, similarities = knn.search(queries, gallery, k + 1)
     return keys.without(rows, similarities, ids, k)
 
 

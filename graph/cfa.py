@@ -198,10 +198,14 @@ class CFA:
             return queries
         near = queries if edge_features is None else features.check_features(edge_features, "query edge")
         features.check_same_width(near, self.source_, "query edge")
+        return self.moved(centring.apply(queries, self.mean_), centring.apply(near, self.edge_mean_), search)
+
+    def moved(self, original, near, search=knn.search):
+        """Return what `transform` does, for queries as rows of original_ and of source_ are, float32 [q, d']."""
         count = max([self.query_neighbors] + [graph["k"] for systems in self.systems_ for system in systems
                                               for graph in system["graphs"]])
-        ids, similarities = search(centring.apply(near, self.edge_mean_), self.source_, min(count, len(self.source_)))
-        original = current = centring.apply(queries, self.mean_)
+        ids, similarities = search(near, self.source_, min(count, len(self.source_)))
+        current = original
         if self.signatures_ is not None:
             current = np.concatenate([signatures.of_queries(ids, self.signatures_), original], axis=1)
         for number, output in enumerate(self.levels_):

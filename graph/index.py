@@ -2,7 +2,7 @@
 
     <run>/index/cfa/                       cfa_file.py; built by the first query, and again when settings are others;
                                            where the gallery has got or lost some images it is updated (growth.py)
-    <run>/index/<method>/lists/<array>/    inverted_file.py, of each large array that is searched
+    <run>/index/<method>/lists/<array>/    index_lists.py, of each large array that is searched
     <run>/gfr/                             what GFR learned (learned.py)
 """
 import os
@@ -11,10 +11,8 @@ from collections import namedtuple
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import cfa_file, growth, inverted_file, knn, methods, pipeline, sources
+from slim_retrieval.graph import cfa_file, growth, index_lists, knn, methods, pipeline, sources
 from slim_retrieval.graph.plain import Plain
-
-LARGE = 2**26  # bytes of an array from which on lists are made; reading as much takes about 5 ms
 
 # estimator: fitted (methods.py); lists: {"gallery_": InvertedFile, "source_": InvertedFile}, of arrays that have them.
 Index = namedtuple("Index", "estimator lists")
@@ -36,14 +34,16 @@ def fitted(name, config, key, read, folder):
     if name == "cfa" and config["cfa"]["queries"] != "joint":
         estimator, keys, came_from = _cfa(path, config, key, read, folder)
         searched = ["gallery_"] if estimator.queries == "raw" else ["source_", "gallery_"]
-        return Index(estimator, _lists(estimator, searched, settings, keys[1], lists, keys[0], came_from))
+        return Index(estimator, index_lists.lists_of(estimator, searched, settings, keys[1], lists, keys[0], came_from))
     if name == "none" and settings["search"] == "auto":
         try:
-            return Index(Plain(), {"gallery_": _load("gallery_", settings, key, lists)})
+            return Index(Plain(), {"gallery_": index_lists.load(lists, "gallery_", key, settings["recall"])})
         except InputError:  # it is told below, where the gallery is large
             pass
     estimator = pipeline.fitted(name, config, *read(), folder, pipeline.Stages())[0]
-    return Index(estimator, _lists(estimator, ["gallery_"], settings, key, lists) if name == "none" else {})
+    if name != "none":
+        return Index(estimator, {})
+    return Index(estimator, index_lists.lists_of(estimator, ["gallery_"], settings, key, lists))
 
 
 def of_run(name, config, run):
@@ -69,15 +69,11 @@ def ask(index, queries, k):
     if hasattr(estimator, "rank"):
         ids, similarities = estimator.rank(queries, k), None
     else:
-        more = {"search": _search_of(lists["source_"])} if "source_" in lists else {}
+        more = {"search": index_lists.search_of(lists["source_"])} if "source_" in lists else {}
         queries = estimator.transform(queries, **more)
-        ids, similarities = _search_of(lists.get("gallery_"))(queries, getattr(estimator, "gallery_", None), k)
+        search = index_lists.search_of(lists.get("gallery_"))
+        ids, similarities = search(queries, getattr(estimator, "gallery_", None), k)
     return ids, similarities, time.perf_counter() - start
-
-
-def _search_of(lists):
-    """Return what searches an array that has these lists, or None, called as knn.search."""
-    return knn.search if lists is None else lambda queries, array, k: inverted_file.search(lists, queries, k)
 
 
 def _cfa(path, config, key, read, folder):
@@ -115,48 +111,3 @@ def _updated(path, settings, gallery, reason):
     model = growth.update(before, gallery, found)
     print("  {}: {}".format(reason, growth.told(model.report_["growth"])), flush=True)
     return model, "", found.came_from
-
-
-def _lists(estimator, names, settings, key, folder, key_before=None, came_from=None):
-    """Return {name: InvertedFile} of an estimator's large arrays, from files, updated or built now.
-
-    Args:
-      key_before, came_from: of the gallery before, where this one is an update of it: the lists are kept.
-    """
-    found = {}
-    for name in names:
-        array = getattr(estimator, name)
-        if settings["search"] == "exact" or array.nbytes <= LARGE:
-            continue
-        try:
-            found[name] = _load(name, settings, key, folder)
-        except InputError as reason:
-            before = _before(name, settings, key_before, folder, came_from)
-            print("  {}: {} them".format(reason, "updating" if before else "building"), flush=True)
-            try:
-                found[name] = _build(array, name, settings, key, folder, before)
-            except OSError as error:
-                print("  they cannot be stored ({}): the search reads all images".format(error), flush=True)
-    return found
-
-
-def _load(name, settings, key, folder):
-    return inverted_file.load(os.path.join(folder, name), files.digest(key, settings["recall"]))
-
-
-def _before(name, settings, key, folder, came_from):
-    """Return what inverted_file.build needs to keep the lists of the gallery before, or None."""
-    try:
-        return None if came_from is None else (_load(name, settings, key, folder), came_from)
-    except InputError:
-        return None
-
-
-def _build(array, name, settings, key, folder, before):
-    made = inverted_file.build(array, os.path.join(folder, name), files.digest(key, settings["recall"]),
-                               settings["recall"], before=before)
-    print("  {} lists of {} images in {:.0f} s; {}".format(
-        made.about["lists"], made.about["images"], made.about["seconds"], ", ".join(
-            "{probes} of them give {recall:.3f} of the {k} nearest".format(**depth)
-            for depth in made.about["depths"])), flush=True)
-    return made

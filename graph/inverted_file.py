@@ -11,26 +11,22 @@ are searched exactly; the share of these that is found is measured on another sa
 """
 import os
 import time
-from collections import namedtuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from slim_retrieval.common import files, memory
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import approximate, keys, knn, list_join, lists
+from slim_retrieval.graph import inverted_probes, list_join, lists
 from slim_retrieval.graph.compiled import workers
+from slim_retrieval.graph.inverted_search import InvertedFile
 
 FORMAT = 1
-DEPTHS = [10, 50, 100]  # of answers, whose numbers of lists are chosen; deeper ones come from all lists
 ROWS = 4096  # rows written at a time
 ARRAYS = ["rows", "ids", "bounds", "centres"]
 
-# about: dict of lists, images, seconds, and depths, a list of dicts: k, probes (lists looked into), recall (measured).
-InvertedFile = namedtuple("InvertedFile", ARRAYS + ["about"])
 
-
-def build(gallery, folder, key, recall, seed=0, before=None):
+def build(gallery, folder, key, recall, seed=0, before=None, asked=None):
     """Write the inverted file of a gallery into `folder`, and return it as `load` does.
 
     Args:
@@ -41,6 +37,7 @@ def build(gallery, folder, key, recall, seed=0, before=None):
       seed: of k-means and of the samples.
       before: (InvertedFile, int [n]) of a gallery that was nearly the same, and which of its rows each row was, -1 for
         new ones; or None. Centres and lists are kept, new rows go to the nearest: what takes most of the time is saved.
+      asked: the queries that lists are looked into for, see inverted_probes.depths.
     """
     start, random = time.perf_counter(), np.random.RandomState(seed)
     with threadpool_limits(1, user_api="blas"), workers() as pool:  # each thread multiplies by itself
@@ -53,7 +50,7 @@ def build(gallery, folder, key, recall, seed=0, before=None):
     for name, array in (("ids", ids), ("bounds", bounds), ("centres", centres)):
         files.write_array(path(name + ".npy"), array)
     rows = files.map_array(path("rows.npy"), gallery.dtype.str, gallery.shape)
-    depths = _depths(InvertedFile(rows, ids, bounds, centres, None), gallery, own, recall, random)
+    depths = inverted_probes.depths(InvertedFile(rows, ids, bounds, centres, None), gallery, own, recall, random, asked)
     about = {"format": FORMAT, "key": key, "seed": seed, "lists": count, "images": len(gallery),
              "dimensions": gallery.shape[1], "depths": depths, "seconds": round(time.perf_counter() - start, 2)}
     files.write_json(path("meta.json"), about)
@@ -84,21 +81,6 @@ def load(folder, key):
     return InvertedFile(rows.view(np.ndarray), np.array(ids), np.array(bounds), np.array(centres), about)
 
 
-def search(index, queries, k):
-    """Return (ids, similarities) [q, k] as knn.search does, of the lists nearest to each query.
-
-    Up to the deepest of DEPTHS nearly all of the k nearest are found, beyond it all. Where the lists have fewer than k
-    rows, further ones are looked into.
-
-    Args:
-      index: an InvertedFile; queries: float32 [q, d], rows L2-normalised; k: at least 1; beyond n -1 pads.
-    """
-    if k < 1:
-        raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
-    probes = next((depth["probes"] for depth in index.about["depths"] if depth["k"] >= k), index.about["lists"])
-    return _search(index, queries, k, probes)
-
-
 def _clusters(gallery, random, pool):
     """Return (centres, the list of each row)."""
     centres = lists.centroids(gallery, list_join.number_of_lists(len(gallery)), random, pool)
@@ -115,64 +97,11 @@ def _grown(gallery, index, came_from, pool):
     return index.centres, own
 
 
-def _search(index, queries, k, probes):
-    found = np.full((len(queries), k), keys.MISSING, np.int64)
-    for row, query in enumerate(queries):
-        parts = _nearest_lists(index, query, k, probes)
-        scores = np.concatenate([index.rows[part] @ query for part in parts])
-        best = keys.encode(np.clip(scores, -1, 1), np.concatenate([index.ids[part] for part in parts]))
-        if len(best) > k:
-            best.partition(k - 1)
-        found[row, :len(best)] = best[:k]
-        memory.release(index.rows)
-    found.sort(axis=1)
-    return keys.decode(found)
-
-
-def _nearest_lists(index, query, k, probes):
-    """Return the slices of rows to look into: those of as many lists as told, or as it takes to have k rows."""
-    order = np.argsort(-(index.centres @ query), kind="stable")
-    held = np.cumsum(np.diff(index.bounds)[order])
-    looked = np.sort(order[:max(probes, np.searchsorted(held, min(k, held[-1])) + 1)])
-    cuts = np.flatnonzero(np.diff(looked) > 1) + 1  # lists that follow each other are one slice
-    first, last = looked[np.append(0, cuts)], looked[np.append(cuts - 1, -1)]
-    return [slice(*part) for part in zip(index.bounds[first], index.bounds[last + 1])]
-
-
 def _in_order(gallery, ids):
     """Yield the gallery's rows in the order of the ids, block by block."""
     for start in range(0, len(ids), ROWS):
         yield gallery[ids[start:start + ROWS]]
         memory.release(gallery)
-
-
-def _depths(index, gallery, own, recall, random):
-    """Return `about`'s depths: the lists to look into, chosen on one sample, and what that finds of another."""
-    n = len(gallery)
-    depths = sorted({max(1, min(depth, n - 1)) for depth in DEPTHS})
-    rows = random.permutation(n)[:2 * approximate.SAMPLE]
-    queries, (near, true) = gallery[rows], approximate.exact(gallery, rows, depths[-1])
-    chosen, measured = slice(0, (len(rows) + 1) // 2), slice(len(rows) // 2, None)
-    needed = _needed(index.centres, queries[chosen], own[near[chosen]])
-    result = []
-    for k in depths:
-        probes = lists.covering(needed[:, :k].ravel(), recall)
-        ids, similarities = _search(index, queries[measured], k + 1, probes)
-        similarities = keys.without(rows[measured], similarities, ids, k)[1]
-        result.append({"k": k, "probes": probes,
-                       "recall": round(knn.share_found(similarities, true[measured, :k]), 4)})
-    return result
-
-
-def _needed(centres, queries, theirs):
-    """Return how many lists each query must look into to meet each of its neighbours, int [m, k].
-
-    Args:
-      centres: float32 [lists, d]; queries: float32 [m, d]; theirs: int [m, k], the lists that the neighbours are in.
-    """
-    products = queries @ centres.T
-    reached = np.take_along_axis(products, theirs, axis=1)
-    return np.stack([(row > bound[:, None]).sum(axis=1) + 1 for row, bound in zip(products, reached)])
 
 
 def _path(folder):

@@ -14,7 +14,7 @@ from slim_retrieval.commands import extract_features, retrieve
 from slim_retrieval.common import feature_store, files
 from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.graph import index, sources
+from slim_retrieval.graph import index_lists, sources
 from slim_retrieval.graph.cfa import CFA
 from slim_retrieval.nets import whiten
 from slim_retrieval.nets.model import build_model
@@ -165,7 +165,7 @@ def test_each_path_on_the_standard_input_is_answered_in_turn(project, monkeypatc
 
 def test_lists_answer_as_a_search_of_everything(project, monkeypatch, capsys):
     expected = ask("plain", "--method", "cfa", "--retrieval.search", "exact")
-    monkeypatch.setattr(index, "LARGE", 0)
+    monkeypatch.setattr(index_lists, "LARGE", 0)
     check(ask("plain"), stored("plain")[0] @ stored("plain")[1].T, "plain", 9)
     for first, second in zip(ask("plain", "--method", "cfa"), expected):
         for one, other in zip(first["neighbours"], second["neighbours"]):

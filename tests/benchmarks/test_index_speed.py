@@ -3,11 +3,11 @@ import os
 
 import index_speed
 
-from slim_retrieval.graph import index
+from slim_retrieval.graph import index_lists
 
 
 def test_each_size_gives_a_row_for_each_method(tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "LARGE", 0)
+    monkeypatch.setattr(index_lists, "LARGE", 0)
     index_speed.main(["--sizes", "60", "200", "--dimensions", "16", "--folder", str(tmp_path),
                       "--output", str(tmp_path / "o.csv")])
     with open(str(tmp_path / "o.csv"), newline="") as stream:

@@ -65,3 +65,17 @@ def test_blocks_become_narrower_with_the_budget(budget):
 def test_a_budget_below_what_the_libraries_take_is_refused():
     with pytest.raises(InputError, match="max_memory is 0.25 GiB"):
         memory.limit_to(2**28, "x")
+
+
+def test_prefetch_asks_for_the_pages_of_each_part_and_of_mapped_files_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "_madvise", lambda *values: asked.append([value.value for value in values]))
+    np.save(str(tmp_path / "a.npy"), np.zeros((300, 64), np.float32))
+    mapped = np.load(str(tmp_path / "a.npy"), mmap_mode="r")
+    memory.prefetch(mapped.view(np.ndarray), [slice(3, 5), slice(np.int64(200), np.int64(201))])
+    for (first, length, advice), (start, stop) in zip(asked, [(3, 5), (200, 201)]):
+        begin, end = mapped[start:stop].ctypes.data, mapped[start:stop].ctypes.data + 256 * (stop - start)
+        assert first % memory.PAGE == 0 and begin - memory.PAGE < first <= begin and first + length == end
+        assert advice == memory.WILLNEED
+    memory.prefetch(np.zeros((300, 64), np.float32), [slice(3, 5)])
+    assert len(asked) == 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.config import resolve, to_plain
-from slim_retrieval.graph import index, sources
+from slim_retrieval.graph import index, index_lists, sources
 
 
 def rows(n, seed, d=12):
@@ -33,9 +33,9 @@ def refused():
 
 @pytest.fixture(scope="module", autouse=True)
 def everything_is_large():
-    before, index.LARGE = index.LARGE, 0
+    before, index_lists.LARGE = index_lists.LARGE, 0
     yield
-    index.LARGE = before
+    index_lists.LARGE = before
 
 
 @pytest.fixture(scope="module", params=["none", "cfa", "cfa, levels"])
@@ -75,11 +75,11 @@ def test_all_lists_give_the_same_answer(method):
 
 
 def test_small_arrays_have_no_lists(tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "LARGE", GALLERY.nbytes)
+    monkeypatch.setattr(index_lists, "LARGE", GALLERY.nbytes)
     made = opened("none", tmp_path)
     assert made.lists == {} and not os.path.exists(str(tmp_path / "index"))
     np.testing.assert_array_equal(index.ask(made, QUERIES, 3)[0], np.argsort(-(QUERIES @ GALLERY.T), axis=1)[:, :3])
-    monkeypatch.setattr(index, "LARGE", GALLERY.nbytes - 1)
+    monkeypatch.setattr(index_lists, "LARGE", GALLERY.nbytes - 1)
     assert set(opened("none", tmp_path).lists) == {"gallery_"}
 
 

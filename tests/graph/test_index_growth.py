@@ -6,7 +6,7 @@ import pytest
 
 from slim_retrieval.common import files
 from slim_retrieval.common.config import resolve, to_plain
-from slim_retrieval.graph import cfa_file, growth, index, sources
+from slim_retrieval.graph import cfa_file, growth, index, index_lists, sources
 from slim_retrieval.graph.cfa import CFA
 
 
@@ -50,7 +50,7 @@ def test_a_changed_gallery_updates_the_index_and_a_second_call_finds_it_done(ask
 
 
 def test_lists_for_the_search_are_kept_and_get_the_new_images(ask, monkeypatch):
-    monkeypatch.setattr(index, "LARGE", 0)
+    monkeypatch.setattr(index_lists, "LARGE", 0)
     gallery = rows(100)
     before, after = ask(gallery)[0].lists, np.concatenate([rows(2, 5), gallery[4:]])
     made, told, _ = ask(after)

@@ -6,7 +6,7 @@ import pytest
 
 from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import compiled, inverted_file, lists
+from slim_retrieval.graph import compiled, inverted_file, inverted_search, lists
 
 
 def clustered(n, seed, d=16, spread=0.5):
@@ -46,7 +46,7 @@ def test_the_files_hold_each_row_once_in_the_list_of_its_nearest_centre(built):
 def test_what_was_asked_for_is_found_and_the_similarities_are_exact(built, k):
     index = built[1]
     depth = next(depth for depth in index.about["depths"] if depth["k"] >= k)
-    ids, similarities = inverted_file.search(index, QUERIES, k)
+    ids, similarities = inverted_search.search(index, QUERIES, k)
     assert ids.dtype == np.int32 and similarities.dtype == np.float32
     share = np.mean([len(set(a) & set(b)) / k for a, b in zip(ids, exact(QUERIES, GALLERY, k)[0])])
     assert share > 0.92 and 0.92 < depth["recall"] <= 1 and depth["probes"] < index.about["lists"]
@@ -57,7 +57,7 @@ def test_what_was_asked_for_is_found_and_the_similarities_are_exact(built, k):
 def test_the_recall_that_is_told_is_that_of_gallery_rows_themselves_left_out(built):
     index = built[1]
     rows = np.random.RandomState(3).permutation(3000)[:400]
-    ids = inverted_file._search(index, GALLERY[rows], 11, index.about["depths"][0]["probes"])[0]
+    ids = inverted_search.look(index, GALLERY[rows], 11, index.about["depths"][0]["probes"])[0]
     assert (ids[:, 0] == rows).all()  # its own list is the nearest
     true = exact(GALLERY[rows], GALLERY, 11)[0][:, 1:]
     share = np.mean([len(set(a[1:]) & set(b)) / 10 for a, b in zip(ids, true)])
@@ -65,10 +65,22 @@ def test_the_recall_that_is_told_is_that_of_gallery_rows_themselves_left_out(bui
 
 
 def test_deeper_than_the_sample_went_everything_is_found(built):
-    ids, similarities = inverted_file.search(built[1], QUERIES[:5], 700)
+    ids, similarities = inverted_search.search(built[1], QUERIES[:5], 700)
     expected = exact(QUERIES[:5], GALLERY, 700)
     assert [set(row) for row in ids] == [set(row) for row in expected[0]]
     np.testing.assert_allclose(similarities, expected[1], atol=1e-6)
+
+
+def test_lists_are_looked_into_as_the_queries_asked_for_need_it(built, tmp_path):
+    def depth(asked):
+        return inverted_file.build(GALLERY, str(tmp_path), "k", 0.95, asked=asked).about["depths"][0]
+
+    noise, own = clustered(3000, 11, spread=9.0), built[1].about["depths"][0]
+    assert depth(lambda rows: (GALLERY[rows], GALLERY[rows])) == own
+    far = depth(lambda rows: (noise[rows], noise[rows]))
+    assert far["probes"] > 2 * own["probes"] and far["recall"] > 0.9
+    # True neighbours are those of the first; what is asked has next to nothing to do with them.
+    assert depth(lambda rows: (GALLERY[rows], noise[rows]))["recall"] < 0.3
 
 
 def test_a_recall_of_all_looks_into_what_the_sample_needs(tmp_path):
@@ -81,39 +93,39 @@ def test_beyond_the_gallery_is_padded_and_few_lists_are_enough_rows(tmp_path):
     gallery = clustered(90, 4)
     index = inverted_file.build(gallery, str(tmp_path), "k", 0.0)
     assert index.about["lists"] == 4 and index.about["depths"][0]["probes"] == 1
-    ids, similarities = inverted_file.search(index, QUERIES[:3], 95)
+    ids, similarities = inverted_search.search(index, QUERIES[:3], 95)
     np.testing.assert_array_equal(ids[:, :90], exact(QUERIES[:3], gallery, 90)[0])
     assert (ids[:, 90:] == -1).all() and (similarities[:, 90:] == -1).all()
     # One list would do by the recall that was asked for, but has fewer rows than are wanted.
-    assert (inverted_file._search(index, QUERIES[:3], 60, 1)[0] >= 0).all()
+    assert (inverted_search.look(index, QUERIES[:3], 60, 1)[0] >= 0).all()
     with pytest.raises(InputError, match="k is 0"):
-        inverted_file.search(index, QUERIES, 0)
+        inverted_search.search(index, QUERIES, 0)
 
 
 @pytest.mark.parametrize("n", [1, 2, 45])
 def test_tiny_galleries(tmp_path, n):
     gallery = clustered(n, 5)
-    found = inverted_file.search(inverted_file.build(gallery, str(tmp_path), "k", 0.99), QUERIES[:4], 2)[0]
+    found = inverted_search.search(inverted_file.build(gallery, str(tmp_path), "k", 0.99), QUERIES[:4], 2)[0]
     np.testing.assert_array_equal(found[:, :n], exact(QUERIES[:4], gallery, 2)[0])
 
 
 def test_duplicates_come_by_the_smaller_id(tmp_path):
     gallery = np.tile(np.eye(4, 8, dtype=np.float32), (100, 1))  # row i is axis i % 4
     index = inverted_file.build(gallery, str(tmp_path), "k", 0.99)
-    ids, similarities = inverted_file.search(index, np.eye(4, 8, dtype=np.float32), 5)
+    ids, similarities = inverted_search.search(index, np.eye(4, 8, dtype=np.float32), 5)
     np.testing.assert_array_equal(ids, np.arange(4)[:, None] + [[0, 4, 8, 12, 16]])
     assert (similarities == 1).all()
 
 
 def test_what_one_query_reads_is_its_own_lists_alone(built):
     index = built[1]
-    parts = inverted_file._nearest_lists(index, QUERIES[0], 10, 3)
+    parts = inverted_search.nearest_lists(index, QUERIES[0], 10, 3)
     near = np.argsort(-(index.centres @ QUERIES[0]))[:3]
     rows = np.concatenate([np.arange(part.start, part.stop) for part in parts])
     expected = np.concatenate([np.arange(*index.bounds[number:number + 2]) for number in sorted(near)])
     np.testing.assert_array_equal(rows, expected)
     # Lists that follow each other are one slice.
-    assert inverted_file._nearest_lists(index, QUERIES[0], 10, index.about["lists"]) == [slice(0, 3000)]
+    assert inverted_search.nearest_lists(index, QUERIES[0], 10, index.about["lists"]) == [slice(0, 3000)]
 
 
 def test_a_gallery_that_has_changed_a_little_keeps_its_lists(built, tmp_path):
@@ -126,7 +138,7 @@ def test_a_gallery_that_has_changed_a_little_keeps_its_lists(built, tmp_path):
     own = np.repeat(np.arange(len(index.centres)), np.diff(index.bounds))
     products = index.rows @ index.centres.T
     np.testing.assert_allclose(products[np.arange(2960), own], products.max(axis=1), atol=1e-6)
-    ids = inverted_file.search(index, QUERIES, 10)[0]
+    ids = inverted_search.search(index, QUERIES, 10)[0]
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, exact(QUERIES, gallery, 10)[0])]) > 0.92
 
 
@@ -140,10 +152,10 @@ def test_without_numba_the_lists_are_the_same(built, tmp_path, monkeypatch):
 def test_the_rows_are_mapped_read_only_and_given_back(built, tmp_path):
     index = inverted_file.load(built[0], "k")
     assert not index.rows.flags.writeable and memory._mapped(index.rows).mode == "r"
-    before = inverted_file.search(index, QUERIES, 10)
+    before = inverted_search.search(index, QUERIES, 10)
     try:
         memory.limit_to(memory.LEAST, str(tmp_path))
-        after = inverted_file.search(index, QUERIES, 10)
+        after = inverted_search.search(index, QUERIES, 10)
     finally:
         memory.limit_to(None, None)
     assert all(np.array_equal(a, b) for a, b in zip(before, after))
