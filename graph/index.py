@@ -11,7 +11,7 @@ from collections import namedtuple
 
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import cfa_file, growth, index_lists, knn, methods, pipeline, sources
+from slim_retrieval.graph import cfa_file, growth, index_lists, methods, pipeline, sources
 from slim_retrieval.graph.plain import Plain
 
 # estimator: fitted (methods.py); lists: {"gallery_": InvertedFile, "source_": InvertedFile}, of arrays that have them.
