@@ -16,6 +16,7 @@ SHARE = 16  # an array above this part of the budget lies in a scratch file
 BLOCKS = 4  # part of the budget for the blocks of one computation
 LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of it
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+AROUND = 2**16  # bytes that Linux maps in around what is read, where they are in its cache
 DONTNEED, WILLNEED = 4, 3  # MADV_DONTNEED and MADV_WILLNEED, on Linux and macOS
 
 _madvise = getattr(ctypes.CDLL(None), "madvise", None)
@@ -83,6 +84,26 @@ def prefetch(array, parts):
         first = (start + int(part.start) * width) // PAGE * PAGE
         length = start + int(part.stop) * width - first
         _madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), ctypes.c_int(WILLNEED))
+
+
+def scattered(array):
+    """Return a function that gives the rows of these numbers, a copy, and releases the array from time to time.
+
+    For rows that lie anywhere. Releasing each time would take longer than reading: it looks through all of the map.
+    """
+    row = max(1, array.nbytes // max(1, len(array)))
+    most = None if _budget["bytes"] is None else _budget["bytes"] // SHARE // max(row, AROUND)
+    taken = [0]
+
+    def take(rows):
+        result = array[rows]
+        taken[0] += len(rows)
+        if most is not None and taken[0] > most:
+            taken[0] = 0
+            release(array)
+        return result
+
+    return take
 
 
 def columns(rows, arrays, most):

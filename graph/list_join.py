@@ -65,25 +65,24 @@ def _join(gallery, best, looked, count, done, store, pool):
     order, bounds = lists.members(looked[:, 0], count)
     visitors, visits = lists.members(looked.ravel(), count)
     visitors //= looked.shape[1]
-    clock, steps = time.time(), range(done, 2 * count)
+    take, clock, steps = memory.scattered(gallery), time.time(), range(done, 2 * count)
     for step in progress(steps, total=2 * count, initial=done, what="joining lists", unit="list"):
         number = step % count
         own = order[bounds[number]:bounds[number + 1]]
         rows = own if step < count else visitors[visits[number]:visits[number + 1]]
         if step >= count:
             rows = rows[looked[rows, 0] != number]
-        inside = gallery[own]
+        inside = take(own)
         for start in range(0, len(rows), ROWS):
-            _compare(gallery, best, rows[start:start + ROWS], own, inside, pool, both=step >= count)
+            _compare(take, best, rows[start:start + ROWS], own, inside, pool, both=step >= count)
         if store is not None and time.time() - clock > SECONDS:
             _save(store, best, looked, count, step + 1)
             clock = time.time()
 
 
-def _compare(gallery, best, rows, own, inside, pool, both):
+def _compare(take, best, rows, own, inside, pool, both):
     """Offer the pairs of some rows and a list's own ones, `inside`."""
-    best.offer(lambda first, last: gallery[rows[first:last]] @ inside.T, rows, own, pool, both)
-    memory.release(gallery)
+    best.offer(lambda first, last: take(rows[first:last]) @ inside.T, rows, own, pool, both)
 
 
 def _save(store, best, looked, count, done):

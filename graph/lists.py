@@ -20,6 +20,7 @@ def centroids(gallery, count, random, pool):
       pool: an executor, such as compiled.workers().
     """
     sample = gallery[np.sort(random.permutation(len(gallery))[:TRAIN * count])]
+    memory.release(gallery)
     result = sample[random.permutation(len(sample))[:count]]
     for _ in range(ITERATIONS):
         own = nearest_one(sample, result, pool)
