@@ -14,9 +14,9 @@ from slim_retrieval.common.errors import InputError
 
 SHARE = 16  # an array above this part of the budget lies in a scratch file
 BLOCKS = 4  # part of the budget for the blocks of one computation
+SCATTERED = 8  # part of the budget for what is mapped in of files whose rows are read in any order
 LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of it
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-AROUND = 2**16  # bytes that Linux maps in around what is read, where they are in its cache
 DONTNEED, WILLNEED = 4, 3  # MADV_DONTNEED and MADV_WILLNEED, on Linux and macOS
 
 _madvise = getattr(ctypes.CDLL(None), "madvise", None)
@@ -89,21 +89,27 @@ def prefetch(array, parts):
 def scattered(array):
     """Return a function that gives the rows of these numbers, a copy, and releases the array from time to time.
 
-    For rows that lie anywhere. Releasing each time would take longer than reading: it looks through all of the map.
+    For rows that lie anywhere: the system maps in up to some megabytes around each, so what is mapped is looked at.
+    Releasing each time would take longer than reading: it looks through all of the map.
     """
-    row = max(1, array.nbytes // max(1, len(array)))
-    most = None if _budget["bytes"] is None else _budget["bytes"] // SHARE // max(row, AROUND)
-    taken = [0]
+    most = None if _budget["bytes"] is None else _budget["bytes"] // SCATTERED
 
     def take(rows):
         result = array[rows]
-        taken[0] += len(rows)
-        if most is not None and taken[0] > most:
-            taken[0] = 0
+        if most is not None and mapped_now() > most:
             release(array)
         return result
 
     return take
+
+
+def mapped_now():
+    """Return how many bytes of mapped files the process holds in memory; where the system does not tell, infinity."""
+    try:
+        with open("/proc/self/statm") as stream:
+            return int(stream.read().split()[2]) * PAGE
+    except OSError:
+        return np.inf
 
 
 def columns(rows, arrays, most):
