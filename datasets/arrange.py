@@ -15,7 +15,7 @@ def arrange(pool, found, readable, twins, mode, shares, validation, seed, unlabe
     Args:
       pool: the `Pool` of the layout's splits, with the key WHOLE alone where it has none.
       found: the layout's `Found`.
-      readable: bool [len(pool.table)], images that may be used where splits are drawn.
+      readable: bool [len(pool.table)], images that may be used where splits are drawn or all are taken.
       twins: int64 [len(pool.table)], equal numbers for equal pictures.
       mode: images, classes, or "" for the layout's own splits (or the better of the two where it has none).
       shares: {split: share} for drawn splits.
@@ -26,7 +26,7 @@ def arrange(pool, found, readable, twins, mode, shares, validation, seed, unlabe
       InputError: labels that say nothing, or splits that cannot be drawn.
     """
     if unlabelled:
-        return _unlabelled(pool), "every image searches all others"
+        return _unlabelled(pool, readable), "every image searches all others"
     if WHOLE not in pool.rows and not mode:
         return _with_validation(pool, validation, seed)
     rows = np.flatnonzero(readable)
@@ -81,12 +81,12 @@ def check_labels(labels):
                              len(labels), labels[0]))
 
 
-def _unlabelled(pool):
+def _unlabelled(pool, readable):
     table = pool.table
     columns = {name: values for name, values in table.columns.items() if name != "label"}
     bare = ImageTable(table.paths, columns, table.load)
-    everything = np.arange(len(bare))
-    return resplit(pool._replace(table=bare), {"query": everything, "gallery": everything})
+    rows = np.flatnonzero(readable)
+    return resplit(pool._replace(table=bare), {"query": rows, "gallery": rows})
 
 
 def _with_validation(pool, share, seed):

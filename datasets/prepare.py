@@ -15,7 +15,7 @@ import numpy as np
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command
-from slim_retrieval.common.files import remove, write_json, write_text
+from slim_retrieval.common.files import digest, remove, write_json, write_text
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.datasets import findings, prepared_config, prepared_files, summary
 from slim_retrieval.datasets.arrange import arrange, check_labels, check_wishes
@@ -138,6 +138,8 @@ def _write(path, name, output, found, pool, report, flags, like):
     While lists of two runs may lie side by side there is no configuration to read them by.
     """
     report_path, config_path = (os.path.join(output, name) for name in (prepared_files.REPORT, "config.yaml"))
+    if prepared_files.keep_edited(output):
+        report["notes"] = report["notes"] + ["config.yaml had been edited: that one is now config.yaml.old"]
     write_json(report_path, {"made_by": prepared_files.MADE_BY, "path": report["path"], "complete": False})
     remove(config_path)
     tables = {split: pool.tables[split] for split in pool.rows}
@@ -154,9 +156,10 @@ def _write(path, name, output, found, pool, report, flags, like):
                                          report["side"][1] if report["side"] else None, model)
     typed = "python -m slim_retrieval.datasets.prepare " + " ".join(map(shlex.quote, flags.typed))
     lines = summary.lines_of(report)
-    write_text(config_path, prepared_config.config_text(config, lines[0], typed))
+    text = prepared_config.config_text(config, lines[0], typed)
+    write_text(config_path, text)
     write_text(os.path.join(output, "report.txt"), "\n".join(lines) + "\n")
-    write_json(report_path, dict(report, command=typed, complete=True))
+    write_json(report_path, dict(report, command=typed, config_digest=digest(text), complete=True))
     return prepared_config.next_commands(config, _short(output), like, typed)
 
 

@@ -8,7 +8,8 @@ import yaml
 SMALL = 64  # images of at most that many pixels a side get the small network
 _HEAD = """# {what}
 #
-# Written by {command}; edit it as you like, the same command writes it again.
+# Written by {command}; edit it as you like: the same command writes a new one and
+# keeps yours as config.yaml.old.
 """
 
 

@@ -2,7 +2,7 @@
 
     <output>/{train,validation,query,gallery}.csv     path and the other columns, absolute paths (datasets/csv_list.py)
     <output>/train-00000-of-00003.tfrecord, ...       with --tfrecord, and labels.txt: number:name, as slim has it
-    <output>/config.yaml                              for the four scripts
+    <output>/config.yaml                              for the four scripts; config.yaml.old: the one before, if edited
     <output>/report.json, report.txt                  what was found
     <output>/checked.npz                              what is known of each image (datasets/check_cache.py)
 
@@ -15,7 +15,7 @@ import io
 import os
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.files import make_folder, read_json, remove, write_text
+from slim_retrieval.common.files import digest, make_folder, read_json, remove, write_text
 from slim_retrieval.datasets.splits import SPLITS
 from slim_retrieval.datasets.tfrecord import write_tfrecord
 
@@ -45,6 +45,18 @@ def make_output(output, path):
         if there:
             raise InputError("{} is there and was not written by this command; give another --output".format(
                 os.path.join(output, there[0])))
+
+
+def keep_edited(output):
+    """Rename a config.yaml that is not as it was written, to config.yaml.old; return whether there was one."""
+    config, report = os.path.join(output, "config.yaml"), os.path.join(output, REPORT)
+    if not (os.path.isfile(config) and os.path.isfile(report)):
+        return False
+    with open(config, encoding="utf-8", errors="replace") as stream:
+        edited = read_json(report).get("config_digest") not in (None, digest(stream.read()))
+    if edited:
+        os.replace(config, config + ".old")
+    return edited
 
 
 def write_lists(output, tables):

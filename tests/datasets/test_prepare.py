@@ -267,7 +267,7 @@ def test_other_peoples_files_are_not_written_over(shop, photos, capsys):
     run(capsys, shop, "--output", "out")
     other = photos("a/1.jpg", "a/2.jpg", "b/1.jpg", folder="other")
     assert "out was made from {}, not from {}".format(shop, other) in fails(capsys, other, "--output", "out")
-    assert "mine/train.csv: File exists; give another --output" in fails(capsys, shop, "--output", "mine/train.csv")
+    assert "mine/train.csv is no folder; give another --output" in fails(capsys, shop, "--output", "mine/train.csv")
 
 
 def test_splits_that_are_no_more_leave_no_list_behind(shop, capsys):
@@ -348,6 +348,25 @@ def test_without_looking_at_the_images(shop, capsys):
 
 
 def test_unlabelled_folders(shop, capsys):
-    run(capsys, shop, "--unlabelled")
+    for name in ("0", "1"):
+        with open(os.path.join(shop, "caps", name + ".png"), "w") as stream:
+            stream.write("no image")
+    printed = run(capsys, shop, "--unlabelled")
     got = tables("prepared/shop")
-    assert sorted(got) == ["gallery", "query"] and len(got["gallery"]) == 48 and got["gallery"].columns == {}
+    assert sorted(got) == ["gallery", "query"] and len(got["gallery"]) == 46 and got["gallery"].columns == {}
+    assert "left out as unreadable, 2 images" in printed and "layout folders, 46 images, longer side 12" in printed
+    assert "duplicates: none" in printed
+
+
+def test_an_edited_configuration_is_kept(shop, capsys):
+    path = "prepared/shop/config.yaml"
+    for _ in range(2):
+        assert "config.yaml.old" not in run(capsys, shop)
+    assert not os.path.exists(path + ".old")
+    with open(path) as stream:
+        written = stream.read()
+    with open(path, "a") as stream:
+        stream.write("# mine\n")
+    assert "note: config.yaml had been edited: that one is now config.yaml.old" in run(capsys, shop)
+    with open(path) as new, open(path + ".old") as old:
+        assert (new.read(), old.read()) == (written, written + "# mine\n")
