@@ -81,7 +81,9 @@ def config_path(run):
 
 def save_config(run, config):
     """Write the resolved configuration with versions, command line and seed into the run."""
-    write_config(config_path(run), configuration.to_plain(config))
+    plain = configuration.to_plain(config)
+    del plain["jobs"]  # who does the work is a command's own affair: the scheduler may be gone by the next
+    write_config(config_path(run), plain)
 
 
 def write_config(path, plain):

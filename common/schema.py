@@ -336,8 +336,8 @@ class GraphConfig:
 
 @dataclass
 class JobsConfig:
-    backend: str = option("serial", "who does the long steps (k-NN graph, solver): serial (this process), threading, "
-                                    "loky (processes), dask (a cluster)",
+    backend: str = option("serial", "who does the long steps (extraction, k-NN graph, solver, many queries): serial "
+                                    "(this process), threading, loky (processes), dask (a cluster)",
                           choices=["serial", "threading", "loky", "dask"])
     workers: int = option(0, "threads or processes; 0: one for each processor (dask: the cluster's own)", minimum=0)
     scheduler: str = option("", "address of Dask's scheduler, such as tcp://10.0.0.1:8786")

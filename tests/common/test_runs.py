@@ -28,6 +28,15 @@ def test_create_makes_the_folder_named_in_the_config(tmp_path):
     assert runs.create(config, "configs/other.yaml") == str(tmp_path / "a" / "runs" / "shoes")  # it may exist
 
 
+def test_who_does_the_work_is_not_kept(tmp_path):
+    config = configuration.resolve(None, {"run.name": "a", "run.directory": str(tmp_path), "training.steps": "7",
+                                          "jobs.backend": "dask", "jobs.scheduler": "tcp://10.0.0.1:8786"})
+    run = runs.create(config, "")
+    runs.save_config(run, config)
+    kept = configuration.resolve(runs.config_path(run))
+    assert (kept.jobs.backend, kept.jobs.scheduler, kept.training.steps) == ("serial", "", 7)
+
+
 def test_create_takes_the_config_files_name(tmp_path):
     config = configuration.resolve(None, {"run.directory": str(tmp_path)})
     assert runs.create(config, "configs/fashion.mnist.yaml") == str(tmp_path / "fashion.mnist")
