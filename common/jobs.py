@@ -34,13 +34,15 @@ def choose(backend, folder, workers=0, scheduler=""):
       scheduler: address of Dask's scheduler, such as tcp://10.0.0.1:8786.
 
     Raises:
-      InputError: an unknown backend, a missing or unreachable scheduler, too few workers, a cluster that cannot run our
-        tasks, or Dask is not installed.
+      InputError: an unknown backend, workers without one, no scheduler, one that is not reached, too few workers, a
+        cluster that cannot run our tasks, or Dask is not installed.
     """
     lookup(BACKENDS, backend, "backend")
     if (backend == "dask") != bool(scheduler):
         raise InputError("backend {} and scheduler {!r}: a scheduler goes with backend dask, which needs one".format(
             backend, scheduler))
+    if backend == "serial" and workers:
+        raise InputError("{} workers, but backend serial has none; choose another, such as loky".format(workers))
     if backend == "dask":
         _connect(scheduler, max(1, workers))
     _chosen.update(backend=backend, workers=workers or -1, scheduler=scheduler, folder=folder)

@@ -101,6 +101,8 @@ def test_what_does_not_fit_together_is_refused(tmp_path, chosen):
         chosen("dask")
     with pytest.raises(InputError, match="a scheduler goes with backend dask"):
         chosen("loky", scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(InputError, match="3 workers, but backend serial has none"):
+        chosen("serial", workers=3)
 
 
 def test_a_scheduler_that_is_not_there_is_said(chosen, monkeypatch):
