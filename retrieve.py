@@ -176,6 +176,8 @@ def _asked(photos, features_of):
     if photos != ["-"]:
         yield (photos,) + features_of(photos)
         return
+    if sys.stdin.isatty():
+        print("paths of photos, one a line; Ctrl-D ends", flush=True)
     for line in sys.stdin.buffer:
         paths = [os.fsdecode(line.rstrip(b"\r\n"))]
         if not paths[0].strip():

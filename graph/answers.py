@@ -27,4 +27,5 @@ def table(answers):
             similarity = "-" if one["similarity"] is None else "{:.4f}".format(one["similarity"])
             lines.append("  {:>4}  {:>10}  {:{}}  {}".format(
                 one["rank"], similarity, one.get("label", ""), width, one["path"]))
-    return "\n".join(lines)
+    # Names of files need not be UTF-8; such bytes could not be printed.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8")

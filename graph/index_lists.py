@@ -11,7 +11,7 @@ from slim_retrieval.common import files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.graph import inverted_file, inverted_search, keys, knn
 
-LARGE = 2**26  # bytes of an array from which on lists are made; reading as much takes about 5 ms
+LARGE = 2**25  # bytes of an array from which on lists are made; reading as much takes some 3 ms
 
 
 def lists_of(estimator, names, settings, key, folder, key_before=None, came_from=None):

@@ -20,3 +20,8 @@ def test_without_labels_and_without_similarities():
     found = answers.collect(["p.jpg"], np.array([[2]]), None, {"path": COLUMNS["path"]})
     assert found == [{"image": "p.jpg", "neighbours": [{"rank": 1, "similarity": None, "path": "c.jpg"}]}]
     assert answers.table(found).split("\n")[2] == "     1           -         c.jpg"
+
+
+def test_a_name_that_is_not_utf_8_can_be_printed():
+    found = answers.collect(["p\udcff.jpg"], np.array([[0]]), None, COLUMNS)
+    assert answers.table(found).encode("utf-8").startswith(b"p\\udcff.jpg\n")
