@@ -6,6 +6,8 @@
     none    the features as they are
     level   CFA with one level of 10 neighbours: transform (its search among the features included), then search
     cfa     CFA without settings, likewise
+    moved   as level, each image moved towards the mean of its class instead of being solved for: an index of that form
+            for very large galleries
 
 The features are gallery_generator.py's; the queries are further rows of it. fit: seconds of fitting and saving, graph
 included; lists: of making the lists (retrieval.search auto); megabytes: of the index, and of the lists beside it;
@@ -22,15 +24,17 @@ import time
 import csv_rows
 import gallery_generator
 import numpy as np
+from scipy import sparse
 
 from slim_retrieval.common import files, memory
 from slim_retrieval.common.config import resolve, to_plain
 from slim_retrieval.common.errors import command
-from slim_retrieval.graph import index, sources
+from slim_retrieval.graph import features, index, index_lists, sources
+from slim_retrieval.graph.cfa import CFA
 
 QUERIES, K = 50, 10
 METHODS = {"none": ("none", {}), "cfa": ("cfa", {}),
-           "level": ("cfa", {"cfa.levels": "[{k: [10]}]", "graph.neighbors": "10"})}
+           "level": ("cfa", {"cfa.levels": "[{k: [10]}]", "graph.neighbors": "10"}), "moved": ("cfa", {})}
 COLUMNS = ["n", "d", "method", "fit", "lists", "megabytes", "open_ms", "cold_ms", "query_ms", "processor_ms",
            "exact_cold_ms", "exact_ms", "exact_processor_ms", "recall"]
 
@@ -65,7 +69,7 @@ def measure(method, n, folder, max_memory):
     """Return {column: value} of one method on n gallery images."""
     whole = np.load(os.path.join(folder, "features.npy"), mmap_mode="r")
     asked, answers = np.asarray(whole[n:]), {}
-    opened = opener(method, whole[:n], folder)
+    opened = (opener_of_moved if method == "moved" else opener)(method, whole[:n], folder)
     memory.limit_to(max_memory and max_memory * 2**30, folder)
     result = {"fit": round(opened("exact")[0], 2), "lists": round(opened("auto")[0], 2)}
     memory.limit_to(None, None)
@@ -94,6 +98,36 @@ def opener(method, gallery, folder):
         return time.perf_counter() - start, found
 
     return opened
+
+
+def opener_of_moved(method, gallery, folder):
+    """Return what `opener` does, of a CFA that was not fitted."""
+    path, settings = os.path.join(folder, "index", method, "moved.npy"), to_plain(resolve())["retrieval"]
+
+    def opened(search):
+        start = time.perf_counter()
+        if not os.path.isfile(path):
+            labels = np.load(os.path.join(folder, "features-labels.npy"))[:len(gallery)]
+            files.write_blocks(path, np.float32, gallery.shape, moved(gallery, labels))
+        model = CFA(levels=[{"k": [10]}])
+        model.mean_ = model.edge_mean_ = model.signatures_ = None
+        model.original_ = model.source_ = gallery
+        model.gallery_ = np.load(path, mmap_mode="r")
+        model.levels_, model.parts_ = [model.gallery_], [slice(0, gallery.shape[1])]
+        model.systems_ = [[{"graphs": [{"k": 10}]}]]
+        lists = index_lists.lists_of(model, ["source_", "gallery_"], dict(settings, search=search), "gallery",
+                                     os.path.join(os.path.dirname(path), "lists"))
+        return time.perf_counter() - start, index.Index(model, lists)
+
+    return opened
+
+
+def moved(gallery, labels):
+    """Yield the rows, each half way to the mean of its class, block by block."""
+    members = sparse.csr_matrix((np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))))
+    means = features.normalise_rows(members @ gallery)
+    for start, stop in features.blocks(*gallery.shape):
+        yield features.normalise_rows(gallery[start:stop] + means[labels[start:stop]])
 
 
 def ask(answering, queries):
