@@ -17,7 +17,8 @@ from slim_retrieval.graph import best_lists, lists
 from slim_retrieval.graph.compiled import workers
 
 ROWS = 2048  # of a product
-SECONDS = 120.0  # between two states that are stored
+SECONDS = 120.0  # between two states that are stored, at least,
+STORING = 0.05   # and so long that storing them takes this share of the time
 
 
 def join(gallery, k, choose, seed=0, store=None):
@@ -65,7 +66,7 @@ def _join(gallery, best, looked, count, done, store, pool):
     order, bounds = lists.members(looked[:, 0], count)
     visitors, visits = lists.members(looked.ravel(), count)
     visitors //= looked.shape[1]
-    take, clock, steps = memory.scattered(gallery), time.time(), range(done, 2 * count)
+    take, due, steps = memory.scattered(gallery), time.time() + SECONDS, range(done, 2 * count)
     for step in progress(steps, total=2 * count, initial=done, what="joining lists", unit="list"):
         number = step % count
         own = order[bounds[number]:bounds[number + 1]]
@@ -75,9 +76,10 @@ def _join(gallery, best, looked, count, done, store, pool):
         inside = take(own)
         for start in range(0, len(rows), ROWS):
             _compare(take, best, rows[start:start + ROWS], own, inside, pool, both=step >= count)
-        if store is not None and time.time() - clock > SECONDS:
+        if store is not None and time.time() >= due:
+            before = time.time()
             _save(store, best, looked, count, step + 1)
-            clock = time.time()
+            due = time.time() + max(SECONDS, (time.time() - before) / STORING)
 
 
 def _compare(take, best, rows, own, inside, pool, both):

@@ -99,6 +99,7 @@ def test_a_state_left_by_a_killed_run_is_gone_on_with_and_then_removed(tmp_path,
     gallery, folder = unit_rows(900, 4), tmp_path / "knn-abc"
     expected = knn_store.load_or_build(gallery, 5, str(tmp_path / "other"), "abc", index="lists")[0]
     monkeypatch.setattr(knn_store.approximate.list_join, "SECONDS", -1.0)
+    monkeypatch.setattr(knn_store.approximate.list_join, "STORING", np.inf)
     monkeypatch.setattr(files, "write_array", refuse_to_build)
     with pytest.raises(AssertionError, match="built again"):
         knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists")
