@@ -6,6 +6,7 @@
         --model.checkpoint_path mobilenet_v2.ckpt               (of a pretrained network, without training)
     python extract_features.py --run A --run B --weights 1 0.5  (of two models side by side)
     python extract_features.py --backend loky --workers 4       (processes of this machine; dask: a cluster's)
+    python extract_features.py --add photos/ more.jpg           (to the gallery; --delete PATH or a list takes away)
     python extract_features.py --list_endpoints --model.network mobilenet_v2 --model.depth_multiplier 1.4
 
 Writes runs/<name>/features/<split>/ {features.npy, index.csv, meta.json}, and for each of extraction.more_end_points
@@ -38,6 +39,10 @@ def main(argv=None):
     parser.add_argument("--pretrained", action="store_true",
                         help="no training: features of the network as model.checkpoint_path of --config has it; "
                              "implied by the flag --model.checkpoint_path")
+    parser.add_argument("--add", nargs="+", metavar="PHOTO", help="append photos to the run's gallery, extracted as "
+                        "the others were: image files, folders (a folder in them is a label), CSV files (path, label)")
+    parser.add_argument("--delete", nargs="+", metavar="PHOTO", help="take photos out of the run's gallery: paths as "
+                        "in its index.csv, or lists of them (.txt, .csv)")
     parser.add_argument("--skip_unreadable", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--list_endpoints", action="store_true",
                         help="print what features can be taken from, and stop; needs no images and no checkpoint")
@@ -50,6 +55,9 @@ def main(argv=None):
         _list_end_points(flags, overrides)
         return
     start_logging()
+    if flags.add or flags.delete:
+        _change_gallery(flags, overrides)
+        return
     run, config = _untrained(flags, overrides) if _is_untrained(flags, overrides) else _trained(flags, overrides)
     options = configuration.to_plain(config)
     options["extraction"]["skip_unreadable"] |= flags.skip_unreadable
@@ -65,6 +73,24 @@ def main(argv=None):
         runs.point_latest(run)
     else:
         _extract_run(run, options, tables, run)
+
+
+def _change_gallery(flags, overrides):
+    """Delete photos from the gallery of a run, and add others."""
+    fixed = [key for key in overrides if key not in ("extraction.devices", "run.directory")]
+    if fixed or flags.config or flags.weights or flags.pretrained or len(flags.run) > 1:
+        raise InputError("--{} has no place beside --add and --delete: photos are extracted as the gallery of the one "
+                         "run was".format(fixed[0] if fixed else "config, --weights, --pretrained or a second --run"))
+    from slim_retrieval.training import gallery_changes
+    config = configuration.to_plain(configuration.resolve(None, overrides))
+    run = runs.find(flags.run[0] if flags.run else None, config["run"]["directory"])
+    gallery_changes.found(flags.add or [])  # a mistake in it is to leave nothing half done
+    if flags.delete:
+        log.info("%s: %d photos deleted from the gallery", run, gallery_changes.delete(run, flags.delete))
+    if flags.add:
+        count = gallery_changes.add(run, flags.add, flags.skip_unreadable, config["extraction"]["devices"])
+        log.info("%s: %d photos added to the gallery%s", run, count, "" if count else ": all are there already")
+    log.info("rankings of this gallery are to be made again; retrieve.py --image updates its index by itself")
 
 
 def _extract_run(run, options, tables, into):

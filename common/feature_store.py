@@ -51,8 +51,11 @@ class FeatureWriter:
         self._file.truncate(_HEADER_BYTES + 4 * width * self._written)
         self._file.seek(_HEADER_BYTES + 4 * width * self._written)
 
-    def append(self, features, rows_done, skipped=()):
+    def append(self, features, rows_done, skipped=(), unit_rows=False):
         """Write features (float32 [m, d], normalised here) and record that `rows_done` source rows are done.
+
+        Args:
+          unit_rows: the features are normalised already and written as they are, bit by bit.
 
         Raises:
           InputError: a feature is NaN, infinite or zero.
@@ -67,7 +70,7 @@ class FeatureWriter:
             raise InputError("the network gives a feature of length {} for row {} of {}; were its weights "
                              "trained to NaN?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
         with naming(self._file.name):
-            self._file.write((features / norms).astype(np.float32).tobytes())
+            self._file.write((features if unit_rows else features / norms).astype(np.float32).tobytes())
             self._file.flush()
         self.next_row, self._written = self.next_row + rows_done, self._written + len(features)
         self.skipped += list(skipped)
@@ -80,7 +83,7 @@ class FeatureWriter:
 
         Args:
           columns: {name: list of str}, in order, one value a written row.
-          meta: dict; key, rows, width, skipped and features_hash are added.
+          meta: dict; rows, width and features_hash are added, and key and skipped where it does not have them.
 
         Raises:
           ValueError: a column has not one value for each written row.
@@ -93,8 +96,8 @@ class FeatureWriter:
             self._file.write(_npy_header(self._written, self.width))
             self.close()
         features = np.load(os.path.join(self._partial, "features.npy"), mmap_mode="r")
-        meta = dict(meta, key=self._key, rows=self._written, width=self.width, skipped=self.skipped,
-                    features_hash=digest(features))
+        meta = dict({"key": self._key, "skipped": self.skipped}, **dict(
+            meta, rows=self._written, width=self.width, features_hash=digest(features)))
         del features
         write_text(os.path.join(self._partial, "index.csv"), _csv_text(columns))
         write_json(os.path.join(self._partial, "meta.json"), meta)

@@ -222,3 +222,56 @@ def test_features_that_cannot_be_made_again_are_refused(project, capsys):
     assert "do not say which weights made them" in failure(capsys, *arguments)
     shutil.rmtree(GALLERY.format("rich"))
     assert "no gallery features in runs/rich; run extract_features.py first" in failure(capsys, *arguments)
+
+
+def test_photos_are_added_to_the_gallery_and_deleted_and_the_index_follows(project, monkeypatch, capsys):
+    before, new = stored("rich"), photos("rich")
+    level = ["--method", "cfa", "--cfa.levels", "[{k: [3]}]"]
+    ask("rich", *level)
+    deleted = before[2]["path"][4]
+    change = ["--run", "rich", "--add", "data/query", new[0], "--delete", deleted]
+    extract_features.main(change)
+    query, gallery, index = stored("rich")
+    assert gallery[:8].tobytes() == np.delete(before[1], 4, axis=0).tobytes()
+    np.testing.assert_allclose(gallery[8:], query, atol=1e-5)
+    assert index["path"] == before[2]["path"][:4] + before[2]["path"][5:] + sorted(new)
+    assert index["label"][8:] == [os.path.basename(os.path.dirname(path)) for path in sorted(new)]
+    capsys.readouterr()
+    fitted = CFA(levels=[{"k": [3]}], tolerance=1e-6).fit(gallery)
+    check(ask("rich", *level), fitted.transform(query) @ fitted.gallery_.T, "rich", 10)
+    # Four of nine have changed: all is fitted anew, and says so.
+    assert "4 images were added or deleted since 9 were fitted, more than 25%: building it" in capsys.readouterr().out
+    present = files.read_json(os.path.join(GALLERY.format("rich"), "meta.json"))
+    extract_features.main(change)  # nothing is left to do
+    assert files.read_json(os.path.join(GALLERY.format("rich"), "meta.json")) == present
+    assert present["deleted"] == [deleted] and present["rows"] == 11
+    extract_features.main(["--run", "rich", "--add", deleted])
+    meta = files.read_json(os.path.join(GALLERY.format("rich"), "meta.json"))
+    assert meta["deleted"] == [] and meta["key"] == present["key"]
+    np.testing.assert_allclose(stored("rich")[1][11], before[1][4], atol=1e-5)
+
+
+def test_an_addition_that_is_killed_goes_on(project, monkeypatch):
+    from slim_retrieval.common.feature_store import FeatureWriter
+    from slim_retrieval.training import gallery_changes
+    before, real = stored("plain"), FeatureWriter.append
+    monkeypatch.setattr(gallery_changes, "BATCH", 1)
+    counted = []
+
+    def killed(self, *arguments, **named):
+        if len(counted) == 3:  # the old rows, and two new ones
+            raise KeyboardInterrupt
+        counted.append(len(arguments[0]))
+        real(self, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureWriter, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gallery_changes.add("runs/plain", ["data/query"])
+    np.testing.assert_array_equal(stored("plain")[1], before[1])
+    counted.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureWriter, "append", killed)
+        assert gallery_changes.add("runs/plain", ["data/query"]) == 3
+    assert counted == [1]
+    np.testing.assert_allclose(stored("plain")[1][9:], before[0], atol=1e-5)
