@@ -85,7 +85,7 @@ def update(model, gallery, found=None, tolerance=None):
 def told(report):
     """Return the report of an update as a line of text."""
     return ("{added} images added and {deleted} deleted in {seconds:.1f} s; {share:.1%} of all solved for; error at "
-            "most {error:.1%} of the solution".format(**report))
+            "most {error:.1%} of the solution{}".format("" if report["converged"] else ": not converged", **report))
 
 
 def _anew(model, n, changed):

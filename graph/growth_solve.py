@@ -6,8 +6,8 @@ residual is too large are solved for with all others held fixed,
 
     (I - alpha S_TT) z = r_T,   y_T <- y_T + z,
 
-which mends theirs and breaks those of neighbours a little; where these become too large the nodes join T, until all are
-small enough. So T is as large as the change reaches, neither more nor less. No eigenvalue of I - alpha S is below
+which mends theirs and breaks those of neighbours a little; where these become too large the neighbours are the next T,
+until all are small enough. So as many nodes are solved for as the change reaches. No eigenvalue of I - alpha S is below
 1 - alpha, so what is left is an error of at most |r| / (1 - alpha), which is told.
 """
 import numpy as np
@@ -18,7 +18,8 @@ from slim_retrieval.graph.sparse_product import Rows
 
 SHARE = 1 / 3  # of all nodes: when T is larger, all are solved for
 AIM = 0.5      # part of the largest residual allowed that is left in T, in the mean
-ROUNDS = 30
+ALONE = 20     # rounds that take none but those whose residual is too large; later ones keep what the one before took
+ROUNDS = 60
 GUESSES = 2  # steps by which new nodes take over what their neighbours have
 FINEST = 1e-4  # part of a residual below which float32 may not bring it; a round more does
 PRODUCTS = 1000  # most in a round
@@ -46,7 +47,8 @@ def settle(matrix, alpha, inputs, solution, tolerance):
     sizes = _sizes(_residuals(matrix, alpha, inputs, solution, everywhere))
     changed, current, rounds = np.zeros(len(solution), bool), np.zeros(len(solution), bool), 0
     while sizes.max() > limit and rounds < ROUNDS:
-        current |= sizes > limit
+        beyond = sizes > limit
+        current = beyond if rounds < ALONE else current | beyond
         if current.sum() > SHARE * len(current):
             current[:] = True
         nodes = np.flatnonzero(current)
