@@ -58,7 +58,7 @@ def test_other_parts_of_the_graph_are_not_touched_and_the_changed_one_is_solved_
 def test_what_reaches_more_than_a_third_is_solved_for_all():
     matrix, inputs = system(2)
     solution = np.zeros_like(inputs)
-    report = growth_solve.settle(matrix, ALPHA, inputs, solution, 1e-5)
+    report = growth_solve.settle(matrix, ALPHA, inputs, solution, 1e-6)
     assert report["share"] == 1
     np.testing.assert_allclose(solution, exact(matrix, inputs), atol=1e-5)
 
