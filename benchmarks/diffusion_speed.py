@@ -2,9 +2,10 @@
 
     python benchmarks/diffusion_speed.py [--output diffusion_speed.csv] [--sizes 10000 100000 1000000] [--columns 64]
     python benchmarks/diffusion_speed.py --sizes 300000 --columns 512
+    python benchmarks/diffusion_speed.py --graphs large/output/graph/knn-*    # as retrieve.py stores them
 
 Graphs with known classes: classes of 100 images, numbered at random; each image is joined to seven of its class and to
-one in any, in both directions, about 15 edges an image. Measured are
+one in any, in both directions, about 15 edges an image. A stored graph gives its mutual neighbours. Measured are
 
     scipy        one product S X by SciPy, all columns at once
     product      the same by graph/sparse_product.py, S and X renumbered so that neighbours lie near each other, columns
@@ -16,6 +17,7 @@ one in any, in both directions, about 15 edges an image. Measured are
 time in n between one size and the next. 10^6 images and 64 columns take 3 GB.
 """
 import argparse
+import os
 import time
 
 import csv_rows
@@ -23,13 +25,13 @@ import numpy as np
 from scipy import sparse
 
 from slim_retrieval.common.errors import command
-from slim_retrieval.graph import affinity, diffusion, symmetric
+from slim_retrieval.graph import affinity, diffusion, mutual_reach, symmetric
 from slim_retrieval.graph.compiled import workers
 from slim_retrieval.graph.sparse_product import Rows
 
 ALPHA, TOLERANCE = 0.95, 1e-3
 CLASS = 100  # images of one class
-COLUMNS = ["n", "d", "edges", "scipy", "product", "solve", "machine"]
+COLUMNS = ["graph", "n", "d", "edges", "scipy", "product", "solve", "machine"]
 
 
 @command
@@ -37,12 +39,14 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", default="diffusion_speed.csv", help="CSV to write")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10000, 100000, 1000000], help="numbers of images")
+    parser.add_argument("--graphs", nargs="+", metavar="FOLDER", help="stored graphs instead")
     parser.add_argument("--columns", type=int, default=64, help="width of the features")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts")
     flags = parser.parse_args(argv)
     rows = []
-    for n in flags.sizes:
-        rows.append(measure(n, flags.columns, flags.repeats))
+    for made in flags.graphs or flags.sizes:
+        matrix = stored_graph(made) if flags.graphs else class_graph(made)
+        rows.append(dict(measure(matrix, flags.columns, flags.repeats), graph="stored" if flags.graphs else "classes"))
         print("n {n:>9,} d {d} edges {edges:,}: scipy {scipy:.3f} s, product {product:.3f} s (x {0:.1f}), solve "
               "{solve:.2f} s".format(rows[-1]["scipy"] / rows[-1]["product"], **rows[-1]), flush=True)
     for before, after in zip(rows, rows[1:]):
@@ -51,9 +55,9 @@ def main(argv=None):
     print("written: " + flags.output)
 
 
-def measure(n, d, repeats):
-    """Return the best seconds of each as a row of the table."""
-    matrix = class_graph(n)
+def measure(matrix, d, repeats):
+    """Return the best seconds of each as a row of the table; matrix: S."""
+    n = matrix.shape[0]
     features = np.random.RandomState(1).rand(n, d).astype(np.float32)
     order, places = diffusion.near_each_other(matrix)
     with workers() as pool:
@@ -62,7 +66,7 @@ def measure(n, d, repeats):
         blocks = [np.ascontiguousarray(features[order, start:start + block]) for start in range(0, d, block)]
         checked = product(blocks[0])[places[:100]], (matrix[:100] @ features)[:, :block]
         assert np.allclose(*checked, atol=1e-4), "the two products differ"
-        best = dict.fromkeys(COLUMNS[3:6], np.inf)
+        best = dict.fromkeys(COLUMNS[4:7], np.inf)
         for _ in range(repeats):
             for name, run in (("scipy", lambda: matrix @ features), ("product", lambda: list(map(product, blocks))),
                               ("solve", lambda: diffusion.solve(matrix, ALPHA, features, TOLERANCE))):
@@ -71,6 +75,12 @@ def measure(n, d, repeats):
                 best[name] = min(best[name], time.perf_counter() - start)
     return dict({name: round(seconds, 4) for name, seconds in best.items()}, n=n, d=d, edges=matrix.nnz,
                 machine=csv_rows.where())
+
+
+def stored_graph(folder):
+    """Return S of the mutual neighbours of a graph that graph/knn_store.py has written."""
+    near = [np.load(os.path.join(folder, name + ".npy"), mmap_mode="r") for name in ("ids", "similarities")]
+    return affinity.normalised(affinity.affinity(mutual_reach.joined(*near, near[0].shape[1])[0], 3.0))
 
 
 def class_graph(n, seed=0):
