@@ -22,9 +22,9 @@ from slim_retrieval.graph.cfa_solve import solve_level
 
 CHANGED = 0.25  # part of the fitted images; when more were added or deleted since, all is chosen anew
 
-# came_from: int64 [n], where each image was before, -1 for new ones. added, deleted: how many. anew: why all has to be
-# fitted anew, or None.
-Changes = namedtuple("Changes", "came_from added deleted anew")
+# came_from: int64 [n], where each image was before, -1 for new ones. rows: uint64 [n], digests of all rows. added,
+# deleted: how many. anew: why all has to be fitted anew, or None.
+Changes = namedtuple("Changes", "came_from rows added deleted anew")
 
 
 def changes(model, gallery):
@@ -35,11 +35,12 @@ def changes(model, gallery):
       gallery: float32 [n, d], rows L2-normalised, as check_features gives them; may be memory-mapped.
     """
     if model.growth_ is None:
-        return Changes(None, len(gallery), 0, "it was fitted without what growing needs")
-    came_from = growth_state.origins(model.growth_["rows"], growth_state.digests(gallery))
+        return Changes(None, None, len(gallery), 0, "it was fitted without what growing needs")
+    rows = growth_state.digests(gallery)
+    came_from = growth_state.origins(model.growth_["rows"], rows)
     kept = int(np.sum(came_from >= 0))
     added, deleted = len(gallery) - kept, len(model.gallery_) - kept
-    return Changes(came_from, added, deleted, _anew(model, len(gallery), added + deleted))
+    return Changes(came_from, rows, added, deleted, _anew(model, len(gallery), added + deleted))
 
 
 def update(model, gallery, found=None, tolerance=None):
@@ -71,8 +72,7 @@ def update(model, gallery, found=None, tolerance=None):
     tolerance = max(model.tolerance, cfa_automatic.TOLERANCE) if tolerance is None else tolerance
     _solve(result, model, levels, (ids, similarities), found.came_from, tolerance)
     changed = state["changed"] + found.added + found.deleted
-    result.growth_ = dict(state, ids=ids, similarities=similarities, changed=changed,
-                          rows=growth_state.digests(gallery))
+    result.growth_ = dict(state, ids=ids, similarities=similarities, changed=changed, rows=found.rows)
     scales = [scale for level in result.report_["levels"] for scale in level["scales"]]
     result.report_["growth"] = dict(lists, added=found.added, deleted=found.deleted, changed_since_fit=changed,
                                     share=max(scale["share"] for scale in scales),
@@ -91,6 +91,8 @@ def told(report):
 def _anew(model, n, changed):
     """Return why a gallery that is now of n images has to be fitted anew, or None."""
     state = model.growth_
+    if model.side_ is not None or model.source_ is not model.original_:
+        return "its edges come from more than the gallery's features"
     if state["changed"] + changed > CHANGED * state["fitted"]:
         return "{} images were added or deleted since {} were fitted, more than {:.0%}".format(
             state["changed"] + changed, state["fitted"], CHANGED)

@@ -143,6 +143,12 @@ def test_more_scales_for_more_images_and_a_cfa_that_kept_nothing(narrow):
         growth.update(CFA().fit(rows(60, 0)), rows(61, 0))
 
 
+def test_edges_of_other_features_are_refused():
+    model = CFA(keep=True, **GIVEN["one scale"]).fit(rows(100, 0), edge_features=rows(100, 5))
+    with pytest.raises(InputError, match="edges come from more than the gallery's features"):
+        growth.update(model, rows(101, 0))
+
+
 def test_bad_new_images_are_refused():
     model = CFA(keep=True, **GIVEN["one scale"]).fit(rows(100, 0))
     with pytest.raises(InputError, match="new features: row 1 holds NaN"):
