@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-short test test-tf1 lint compare-stacks clean
+.PHONY: help demo demo-short test test-tf1 test-gpu lint compare-stacks clean
 
 VENV := .venv
 VENV37 := .venv37
@@ -32,6 +32,7 @@ help:
 	@echo "make demo       train, extract, retrieve and evaluate on Fashion-MNIST (about 5 minutes on 2 cores)"
 	echo "make test       run the tests in $(VENV)"
 	echo "make test-tf1   run the tests under Python 3.7 and TensorFlow 1.15 in $(VENV37)"
+	echo "make test-gpu   compare a GPU with the CPU, in an environment with the extra gpu: VENV=..."
 	echo "make lint       run ruff"
 	echo "make clean      remove environments and caches (not runs/)"
 
@@ -76,6 +77,10 @@ test-tf1:
 	$(MAKE) --no-print-directory $(VENV37)/installed PYTHON37="$(FOUND37)"
 	$(VENV37)/bin/python -m pytest $(PYTEST_FLAGS)
 	fi
+
+# What a GPU computes against the CPU, in an environment with the extra gpu: make test-gpu VENV=/path/to/it
+test-gpu:
+	@SLIM_RETRIEVAL_TEST_GPU=1 $(BIN)/python -m pytest tests/test_gpu.py
 
 # One checkpoint, extracted under both stacks; needs both environments.
 compare-stacks: $(VENV)/installed $(VENV37)/installed

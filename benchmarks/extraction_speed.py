@@ -10,7 +10,7 @@ weights (whose features are all much alike: --checkpoint gives a truer cosine). 
     ours            from the files to features.npy, as extract_features.py does it
     decode          only the first part of that: files to 224 x 224 pixels, --workers at once
     ... draft       ours and decode with extraction.draft 1
-    ... bfloat16    the ceiling and ours with extraction.precision bfloat16, where that is to be had
+    ... bfloat16    the ceiling and ours with extraction.precision bfloat16, or float16 on GPUs, where that is to be had
     keras           tf_keras.applications' predict, and torch: torchvision's network, where they are installed, the
                     images in memory, each in a process of its own that waits meanwhile
 
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
@@ -118,10 +119,11 @@ def contestants(name, flags, folder, stack):
     runs = {"ceiling": bare(network.freeze(), "float32"), "ours": ours(network), "ours draft": ours(network, 1.0),
             "decode": timed(lambda: collections.deque(shards(table, flags), 0)),
             "decode draft": timed(lambda: collections.deque(shards(table, flags, 1.0), 0))}
+    kind = "float16" if any("GPU" in device.upper() for device in network.devices) else "bfloat16"
     try:
-        low = build("bfloat16")
-        runs.update({"ceiling bfloat16": bare(network.freeze(), "bfloat16"), "ours bfloat16": ours(low),
-                     "ours bfloat16 draft": ours(low, 1.0)})
+        low = build(kind)
+        runs.update({"ceiling " + kind: bare(network.freeze(), kind), "ours " + kind: ours(low),
+                     "ours {} draft".format(kind): ours(low, 1.0)})
     except InputError as error:
         print(error)
     runs.update({other: run for other in ELSEWHERE for run in elsewhere(other, name, flags, stack)})
@@ -165,7 +167,8 @@ def cosine(expected, found):
 def draw_photos(folder, count, photo):
     """Write JPEG files of smooth shapes with grain: about 90 kB each for 480 x 640."""
     os.makedirs(os.path.join(folder, "all"))
-    for number in range(count):
+
+    def draw(number):
         random, pixels = np.random.RandomState(number), np.zeros(tuple(photo) + (3,))
         for size in (8, 32, 128):
             coarse = random.randint(0, 256, (photo[0] // size + 2, photo[1] // size + 2, 3)).astype(np.uint8)
@@ -173,11 +176,15 @@ def draw_photos(folder, count, photo):
         pixels = np.clip(pixels + 6 * random.standard_normal(pixels.shape), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(os.path.join(folder, "all", "{:04d}.jpg".format(number)), quality=90)
 
+    with ThreadPoolExecutor() as pool:
+        collections.deque(pool.map(draw, range(count)), 0)
+
 
 def random_checkpoint(name, folder):
     """Write a checkpoint of random weights and batch-norm statistics; return (prefix, dict of ModelConfig).
 
     Statistics as at the start of training would not do: the zeros drop out of the folded graph and make another one.
+    Gammas below 1 keep the activations of ResNets within float16's range; with a mean of 1 they reach 7e6.
     """
     import dataclasses
 
@@ -191,7 +198,9 @@ def random_checkpoint(name, folder):
         session.run(tf.global_variables_initializer())
         for variable in tf.global_variables():
             shape, kind = variable.shape.as_list(), variable.op.name.split("/")[-1]
-            if kind in ("gamma", "moving_variance"):
+            if kind == "gamma":
+                variable.load(random.uniform(0.2, 0.8, shape), session)
+            elif kind == "moving_variance":
                 variable.load(random.uniform(0.5, 1.5, shape), session)
             elif kind in ("beta", "moving_mean"):
                 variable.load(0.1 * random.standard_normal(shape), session)

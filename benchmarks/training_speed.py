@@ -2,6 +2,7 @@
 
     python benchmarks/training_speed.py [--output training_speed.csv] [--towers 1 2 4] [--steps 100] [--repeats 3]
     python benchmarks/training_speed.py --network mobilenet_v2 --size 224 --batch 16 --steps 20
+    python benchmarks/training_speed.py --network resnet_v1_50 --size 224 --towers 1 --precision bfloat16 --workers 8
 
     ours     train() of training/loop.py as train_multi_gpu.py calls it: sampler, loader threads, crops and flips,
              progress, the loss checked at each step, scalars logged every 10; images come decoded from memory
@@ -26,8 +27,8 @@ from slim_retrieval.common.errors import command
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.table import ImageTable
 from slim_retrieval.datasets.training_set import training_loader
-from slim_retrieval.training import loop, summaries
-from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
+from slim_retrieval.training import loop, precision, summaries
+from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices, where_variables_are
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update
 
@@ -43,12 +44,16 @@ def main(argv=None):
     parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
     parser.add_argument("--batch", type=int, default=64, help="images a step, over all towers")
     parser.add_argument("--towers", type=int, nargs="+", default=[1, 2, 4], help="numbers of towers")
+    parser.add_argument("--devices", nargs="+", default=[], help="instead: the towers' devices, such as /gpu:0 /gpu:0")
+    parser.add_argument("--precision", default="float32", help="as training.precision")
+    parser.add_argument("--variables", default="auto", help="as training.variables")
+    parser.add_argument("--workers", type=int, default=2, help="as data.workers")
     parser.add_argument("--steps", type=int, default=100, help="steps that are timed")
     parser.add_argument("--warmup", type=int, default=10, help="steps before")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts")
     flags = parser.parse_args(argv)
     rows = []
-    for towers in flags.towers:
+    for towers in [len(flags.devices)] if flags.devices else flags.towers:
         rows.append(measure(towers, flags))
         print("{towers} towers: ours {ours:.1f} images/s, bare {bare:.1f}, ratio {ratio:.3f}; by processor time "
               "{ours_cpu:.1f}, {bare_cpu:.1f}, ratio {ratio_cpu:.3f}".format(**rows[-1]), flush=True)
@@ -79,10 +84,11 @@ def training_options(towers, flags):
     """Return a whole configuration as plain dicts."""
     options = configuration.to_plain(configuration.resolve(None, {}))
     options["model"].update(network=flags.network, image_size=flags.size)
-    options["data"].update(crop_padding=2, flip=True)
+    options["data"].update(crop_padding=2, flip=True, workers=flags.workers)
     options["losses"] = [dict(options["losses"][0], name=name) for name in ("softmax", "triplet_batch_hard")]
     options["training"].update(steps=flags.warmup + flags.steps, classes_per_batch=flags.batch // K, images_per_class=K,
-                               num_clones=towers, pictures_every_steps=0, log_every_steps=10)
+                               num_clones=towers, pictures_every_steps=0, log_every_steps=10, devices=flags.devices,
+                               precision=flags.precision, variables=flags.variables)
     return options
 
 
@@ -120,7 +126,9 @@ def ours(options, flags):
 
 def bare(options, flags):
     """Return the same of nothing but session.run(train_op)."""
-    devices = tower_devices(options["training"]["num_clones"], [])
+    training = options["training"]
+    devices = tower_devices(training["num_clones"], training["devices"])
+    variables = where_variables_are(training["variables"], devices)
     random = np.random.RandomState(0)
     with tf.Graph().as_default():
         tf.set_random_seed(0)
@@ -129,10 +137,12 @@ def bare(options, flags):
             shape = [BATCHES, flags.batch, flags.size, flags.size, 3]
             images = tf.constant(random.randint(0, 256, shape).astype(np.float32))[number]
             labels = tf.constant(np.repeat(np.arange(flags.batch // K), K), tf.int32)
+            scale = precision.loss_scale(training)
         towers = build_towers(images, {"label": labels}, devices, options["model"], options["losses"],
-                              {"label": CLASSES}, options["training"]["loss_scope"])
+                              {"label": CLASSES}, training["loss_scope"], precision=training["precision"],
+                              scale=scale and scale.scale, variables=variables)
         with tf.device(VARIABLE_DEVICE):
-            train_op = build_update(towers.gradients, towers.update_ops, options["training"]).train
+            train_op = build_update(towers.gradients, towers.update_ops, training, scale=scale).train
         with open_session(devices) as session:
             session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
             for _ in range(flags.warmup):

@@ -67,8 +67,9 @@ class FeatureWriter:
         wrong = ~np.isfinite(norms) | (norms == 0)
         if wrong.any():
             bad = int(np.flatnonzero(wrong)[0])
-            raise InputError("the network gives a feature of length {} for row {} of {}; were its weights "
-                             "trained to NaN?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
+            raise InputError("the network gives a feature of length {} for row {} of {}; were its weights trained to "
+                             "NaN, or does extraction.precision float16, whose numbers end at 65504, not hold its "
+                             "activations?".format(float(norms[bad, 0]), self.next_row + bad, self._folder))
         with naming(self._file.name):
             self._file.write((features if unit_rows else features / norms).astype(np.float32).tobytes())
             self._file.flush()

@@ -211,8 +211,9 @@ class TrainingConfig:
                                     "are any, else virtual CPU devices")
     loss_scope: str = option("tower", "tower: each tower mines in its own slice; global: one loss over the "
                                       "embeddings of all towers", choices=["tower", "global"])
-    variables: str = option("cpu", "where the network's variables are: cpu, or spread over the towers' devices by size",
-                            choices=["cpu", "spread"])
+    variables: str = option("auto", "where the network's variables are: cpu, or spread over the towers' devices by "
+                                    "size; auto: on the GPU where all towers share one, else cpu",
+                            choices=["auto", "cpu", "spread"])
     batch_norm: str = option("tower", "what batch norm normalises by: tower (each tower's slice of the batch), sync "
                                       "(the whole batch, whatever the towers), frozen (the stored averages)",
                              choices=["tower", "sync", "frozen"])

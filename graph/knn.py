@@ -1,4 +1,5 @@
-"""Nearest neighbours by inner product, exact: by blocked products in NumPy, or by half of all pairs (self_join.py).
+"""Nearest neighbours by inner product, exact: by blocked products in NumPy, or by half of all pairs (self_join.py), or
+on a graphics card (cards.py).
 
 Most products are below the k-th best so far, and looked at no more: a search takes little longer than the products.
 """
@@ -7,7 +8,7 @@ import numpy as np
 from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.progress import progress
-from slim_retrieval.graph import compiled, keys, self_join
+from slim_retrieval.graph import cards, compiled, keys, self_join
 
 GALLERY_BLOCK = 8192
 JOIN_FEWEST = 2048  # rows from which on half of all pairs, in compiled loops, is faster
@@ -16,7 +17,7 @@ JOIN_FEWEST = 2048  # rows from which on half of all pairs, in compiled loops, i
 def search(queries, gallery, k, block=1024):
     """Return the k gallery rows with the largest inner product for each query: (ids, similarities), best first.
 
-    Equal similarities are ordered by the smaller id, which also decides who is left out at place k.
+    Equal similarities are ordered by the smaller id, which also decides who is left out at place k (but on a card).
 
     Args:
       queries: [q, d] float32, rows L2-normalised.
@@ -44,7 +45,7 @@ def neighbors(gallery, k, block=1024):
 
     Self is dropped by its id, wherever it stands: among duplicates it need not come first, nor come at all.
     """
-    if by_pairs(k, len(gallery)):
+    if by_pairs(k, len(gallery)) and not cards.worthwhile(gallery, gallery, k + 1):
         return self_join.join(gallery, k)[:2]
     ids = np.empty((len(gallery), k), np.int32)
     similarities = np.empty((len(gallery), k), np.float32)
@@ -92,10 +93,13 @@ def _search_blocks(queries, gallery, k, block):
     """Yield (first row, ids, similarities) for one block of queries after the other."""
     if k < 1:
         raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
+    search_rows = _search
+    if cards.worthwhile(queries, gallery, k):
+        search_rows, block = cards.Search(), max(block, cards.block(gallery.shape[1]))
     for start in progress(range(0, len(queries), block), what="searching {} neighbours".format(k), unit="block"):
         rows = np.ascontiguousarray(queries[start:start + block], np.float32)
         memory.release(queries)
-        yield (start,) + _search(rows, gallery, k)
+        yield (start,) + search_rows(rows, gallery, k)
 
 
 def _search(queries, gallery, k):

@@ -6,9 +6,10 @@ import numpy as np
 
 from slim_retrieval.common import files, jobs
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.graph import approximate, compiled, faiss_index, knn, knn_tasks
+from slim_retrieval.graph import approximate, cards, compiled, knn, knn_tasks
 
 EXACT_PRODUCTS = 1e13  # n * n * d up to which an index "auto" is exact: minutes on two cores
+EXACT_ON_CARD = 1e15  # the same on a graphics card: 5e14 took 39 seconds on an H200
 INDEXES = {"auto": "exact as long as that takes minutes, then lists",
            "exact": "all pairs",
            "lists": "near lists joined with each other (list_join.py), or without Numba an inverted file of faiss"}
@@ -37,7 +38,7 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
     """
     k = min(k, len(gallery) - 1)
     path = os.path.join(folder, "knn-" + features_hash)
-    approximately = _approximately(index, *gallery.shape)
+    approximately = _approximately(index, *gallery.shape, k=k)
     stored = _load(path, len(gallery), k, features_hash)
     if stored is not None and ("asked" not in stored[2] or approximately and stored[2]["asked"] >= recall):
         return stored
@@ -56,12 +57,15 @@ def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", r
     return ids, similarities, dict(meta, reused=False)
 
 
-def _approximately(index, n, d):
+def _approximately(index, n, d, k):
     """Return whether the graph is to be approximate."""
     if _factory(index) is None:
         lookup(INDEXES, index, "graph.index")
-    possible = compiled.import_numba() is not None or faiss_index.import_faiss() is not None
-    return index not in ("auto", "exact") or index == "auto" and n * n * d > EXACT_PRODUCTS and possible
+    possible = compiled.import_numba() is not None or cards.import_faiss() is not None
+    if index != "auto":
+        return index != "exact"
+    on_card = EXACT_PRODUCTS < n * n * d <= EXACT_ON_CARD and k < cards.MOST and cards.count() > 0
+    return n * n * d > EXACT_PRODUCTS and possible and not on_card
 
 
 def _factory(index):
@@ -75,6 +79,8 @@ def _build(gallery, k, block, index, recall, store, name):
         if jobs.parallel():
             return knn_tasks.neighbors(gallery, k, name) + ({"backend": "all pairs, tasks"},)
         how = "half of all pairs" if knn.by_pairs(k, len(gallery)) else "all pairs"
+        if cards.worthwhile(gallery, gallery, k + 1):
+            how = "all pairs on a graphics card"
         return knn.neighbors(gallery, k, block) + ({"backend": how},)
     ids, similarities, about = approximate.neighbors(gallery, k, recall, factory=_factory(index), store=store,
                                                      name=name)

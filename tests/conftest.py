@@ -1,4 +1,7 @@
-"""A cluster of Dask that tests may break: processes of their own on the loopback address."""
+"""Which devices tests see, and a cluster of Dask that they may break: processes of their own on the loopback address.
+
+Tests run on the CPU, whatever the machine has: many ask for virtual CPU devices. `make test-gpu` shows them the GPUs.
+"""
 import glob
 import os
 import signal
@@ -11,6 +14,12 @@ import pytest
 
 from slim_retrieval.common import files, jobs
 from slim_retrieval.common.errors import InputError
+
+if os.environ.get("SLIM_RETRIEVAL_TEST_GPU") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # before TensorFlow or faiss is imported
+else:
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # TensorFlow's float32 has ten bits on such cards otherwise
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # plain sessions of tests take all memory otherwise
 
 
 class Cluster:

@@ -8,7 +8,7 @@ from slim_retrieval.common.tensorflow import tf
 
 log = logging.getLogger(__name__)
 
-# Variables live on the CPU: every tower reads one copy, and no GPU is special.
+# Variables live on the CPU unless `training.variables` says otherwise: every tower reads one copy, no GPU is special.
 VARIABLE_DEVICE = "/cpu:0"
 _VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable")
 
@@ -69,6 +69,18 @@ def check_devices(session, devices):
             raise InputError("tower {} is to run on {}, which this machine does not have; it has {}".format(
                 number, device, ", ".join(present)))
         log.info("tower %d runs on %s", number, actual[0])
+
+
+def where_variables_are(variables, devices):
+    """Return `training.variables`, "cpu" or "spread", with `auto` decided: on this machine's GPU where all towers are.
+
+    Args:
+      devices: a device string for each tower.
+    """
+    if variables != "auto":
+        return variables
+    shared = len(set(devices)) == 1 and "gpu" in devices[0].lower() and "/job:" not in devices[0]
+    return "spread" if shared else "cpu"
 
 
 def tower_device(device, place=None):

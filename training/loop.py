@@ -20,7 +20,7 @@ from slim_retrieval.losses.specs import watched_label
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, precision, pretrained
 from slim_retrieval.training.checkpoint_choice import check_whole
-from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices
+from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices, where_variables_are
 from slim_retrieval.training.embed import inference_tower
 from slim_retrieval.training.machines import Chief
 from slim_retrieval.training.mining import Miner
@@ -116,7 +116,7 @@ def _build(options, images, labels, columns, devices):
     towers = build_towers(images, labels, devices, options["model"], options["losses"], num_classes,
                           training["loss_scope"], options["model"]["trainable_scopes"], options["weighting"], tags,
                           frozen, training["batch_norm"], training["precision"], scale and scale.scale,
-                          training["variables"])
+                          where_variables_are(training["variables"], devices))
     if frozen:
         freezing.say(frozen, [v for _, v in towers.gradients])
     with tf.device(VARIABLE_DEVICE):

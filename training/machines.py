@@ -43,9 +43,9 @@ class Chief:
         training = options["training"]
         if training["sampler"] == "hard":
             raise InputError("training.sampler hard mines with the weights of one machine; in a cluster use another")
-        if training["variables"] != "cpu":
+        if training["variables"] == "spread":
             raise InputError("training.variables is {}, but in a cluster the chief holds all variables; set it to "
-                             "cpu".format(training["variables"]))
+                             "auto or cpu".format(training["variables"]))
         self.cluster, self._options, self._token = cluster, options, uuid.uuid4().hex
         self._target = start_server(cluster, gpus=False).target
         wait_for_workers(cluster, log)

@@ -23,7 +23,8 @@ def test_a_loss_that_breaks_is_found(monkeypatch):
 
 
 def test_both_loops_are_timed_on_the_same_number_of_steps():
-    flags = argparse.Namespace(network="small_cnn", size=12, batch=8, steps=4, warmup=10, repeats=1)
+    flags = argparse.Namespace(network="small_cnn", size=12, batch=8, steps=4, warmup=10, repeats=1,
+                               devices=[], precision="float32", variables="auto", workers=2)
     options = training_speed.training_options(2, flags)
     assert options["training"]["steps"] == 14 and options["training"]["num_clones"] == 2
     row = training_speed.measure(2, flags)

@@ -236,7 +236,8 @@ def test_bad_features_are_refused_and_not_recorded(tmp_path, bad, length):
     with pytest.raises(InputError) as caught:
         writer.append(features, 3)
     assert str(caught.value) == "the network gives a feature of length {} for row 8 of {}; were its weights trained " \
-                                "to NaN?".format(length, tmp_path / "query")
+                                "to NaN, or does extraction.precision float16, whose numbers end at 65504, not " \
+                                "hold its activations?".format(length, tmp_path / "query")
     writer.close()
     assert FeatureWriter(str(tmp_path / "query"), WIDTH, "k").next_row == 7
 

@@ -3,7 +3,7 @@ import pytest
 
 from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import faiss_index
+from slim_retrieval.graph import cards, faiss_index
 
 faiss = pytest.importorskip("faiss")
 
@@ -74,6 +74,6 @@ def test_an_index_that_faiss_does_not_know_is_refused():
 
 
 def test_without_faiss_there_is_a_way_to_go(monkeypatch):
-    monkeypatch.setattr(faiss_index, "import_faiss", lambda: None)
+    monkeypatch.setattr(cards, "import_faiss", lambda: None)
     with pytest.raises(InputError, match="pip install numba"):
         faiss_index.neighbors(clustered(300), 3, None, sample(clustered(300), 3), 0.9)

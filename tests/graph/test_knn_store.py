@@ -3,7 +3,7 @@ import pytest
 
 from slim_retrieval.common import files, notices
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import compiled, faiss_index, knn, knn_store
+from slim_retrieval.graph import cards, compiled, knn, knn_store
 
 
 def unit_rows(n, d, seed=0):
@@ -19,7 +19,7 @@ def exact(gallery, k):
 
 @pytest.fixture
 def no_faiss(monkeypatch):
-    monkeypatch.setattr(faiss_index, "import_faiss", lambda: None)
+    monkeypatch.setattr(cards, "import_faiss", lambda: None)
     monkeypatch.setattr(notices, "_said", set())
 
 

@@ -5,7 +5,7 @@ import pytest
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import towers
-from slim_retrieval.training.devices import open_session, tower_devices
+from slim_retrieval.training.devices import open_session, tower_devices, where_variables_are
 
 SOFTMAX = [{"name": "softmax", "weight": 1.0, "label": "label", "options": {}}]
 TRIPLET = [{"name": "triplet_batch_all", "weight": 1.0, "label": "label", "options": {"margin": 0.5}}]
@@ -144,6 +144,14 @@ def test_tower_devices_counts():
     assert tower_devices(0, ["/cpu:0", "/cpu:0"]) == ["/cpu:0", "/cpu:0"]
     with pytest.raises(InputError, match="num_clones is 3 but training.devices lists 2"):
         tower_devices(3, ["/cpu:0", "/cpu:1"])
+
+
+@pytest.mark.parametrize("devices, expected", [
+    (["/gpu:0"], "spread"), (["/gpu:1", "/gpu:1"], "spread"), (["/gpu:0", "/gpu:1"], "cpu"), (["/cpu:0"], "cpu"),
+    (["/job:worker/task:0/gpu:0"], "cpu")])
+def test_variables_lie_on_the_gpu_that_all_towers_share(devices, expected):
+    assert where_variables_are("auto", devices) == expected
+    assert where_variables_are("spread", devices) == "spread" and where_variables_are("cpu", devices) == "cpu"
 
 
 def test_spread_variables_are_balanced_and_give_the_same_gradients():
