@@ -116,14 +116,15 @@ def _extract_run(run, options, tables, into):
         tables = {split: table for split, table in tables.items() if folders[split].startswith(into)}
     if not tables:
         return folders
-    made = {"checkpoint": checkpoint, "options": model, "end_point": end_point, "pooling": options["model"]["pooling"],
-            "more": options["extraction"]["more_end_points"], "views": split_features.views(options),
-            "running": {key: options["extraction"][key] for key in ("resize", "multiple", "devices", "precision")},
-            "weights": options["extraction"]["weights"]}
+    arguments = {
+        "checkpoint": checkpoint, "options": model, "end_point": end_point, "pooling": options["model"]["pooling"],
+        "more": options["extraction"]["more_end_points"], "views": split_features.views(options),
+        "running": {key: options["extraction"][key] for key in ("resize", "multiple", "devices", "precision")},
+        "weights": options["extraction"]["weights"]}
     find = extraction_tasks.here
     if jobs.parallel():
-        find = functools.partial(extraction_tasks.by_tasks, made, outputs[0].checksum)
-    with FeatureNetwork(**made) as network:
+        find = functools.partial(extraction_tasks.by_tasks, arguments, outputs[0].checksum)
+    with FeatureNetwork(**arguments) as network:
         log.info("%s: %d variables restored (%s), all of the network; features of width %s from %s, on %s", checkpoint,
                  network.restored, options["extraction"]["weights"], ", ".join(str(width) for width in network.widths),
                  ", ".join(output.described["end_point"] for output in outputs),

@@ -58,7 +58,7 @@ class Cluster:
         def kill():
             while not seen:
                 seen.extend(glob.glob(pattern))
-                time.sleep(0.005)
+                time.sleep(0.001)
             worker.send_signal(signal.SIGKILL)
 
         thread = threading.Thread(target=kill, daemon=True)

@@ -40,15 +40,15 @@ def here(network, table, split, first, options):
             bar.update(end - bar.n)
 
 
-def by_tasks(made, checksum, network, table, split, first, options):
+def by_tasks(arguments, checksum, network, table, split, first, options):
     """Yield as `here`, computed by tasks. Each needs the checkpoint and the images under the same path as this process.
 
     Args:
-      made: dict, the arguments of FeatureNetwork; checksum: of the checkpoint.
+      arguments: dict, the arguments of FeatureNetwork; checksum: of the checkpoint.
     """
     data = dict(options["data"], path=os.path.abspath(os.path.expanduser(options["data"]["path"])))
-    made = dict(made, checkpoint=os.path.abspath(made["checkpoint"]))
-    network_text, table_text = json.dumps(made), json.dumps([data, split, options["run"]["seed"], digest_of(table)])
+    network_text = json.dumps(dict(arguments, checkpoint=os.path.abspath(arguments["checkpoint"])))
+    table_text = json.dumps([data, split, options["run"]["seed"], digest_of(table)])
     extraction = {key: options["extraction"][key] for key in ("batch_size", "resize", "draft", "skip_unreadable")}
     folder, step = jobs.folder("extraction", network_text, checksum, table_text, extraction), _rows(network, extraction)
     tasks = [(network_text, table_text, start, min(start + step, len(table)),
