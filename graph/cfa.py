@@ -8,6 +8,7 @@ from slim_retrieval.graph import (
     cfa_automatic,
     cfa_graph,
     cfa_queries,
+    cfa_strength,
     features,
     growth_state,
     knn,
@@ -158,21 +159,12 @@ class CFA:
         self.gallery_ = current
 
     def _run_automatic(self, level, source, neighbors, settings):
-        """Solve one level for signatures and features, gently where neighbours did not agree after the first try."""
-        agreed, output, inputs = [], None, [self.signatures_, self.original_]
+        """Solve one level for signatures and features, gently where neighbours would not agree."""
         nested = cfa_graph.nested(level["k"], neighbors, settings, self.side_)
-
-        def good_enough(output):
-            """Say so of the signatures' part: the features' part is solved for with the strength that stays only."""
-            agreed.append(cfa_automatic.gallery_agreement(neighbors[0], output, self.parts_[0]))
-            return agreed[-1] >= cfa_automatic.AGREEING or len(agreed) == len(cfa_automatic.STRENGTHS)
-
-        for strength in cfa_automatic.STRENGTHS:
-            level = dict(level, alpha=strength[0])
-            output, systems, report = solve_level(level, inputs, source, neighbors, self.parts_, settings, self.side_,
-                                                  strength[1], output, nested=nested, goes_on=good_enough)
-            if systems is not None:
-                break
+        strength, agreed = cfa_strength.choose(level, self.signatures_, source, neighbors, settings, self.side_, nested)
+        level = dict(level, alpha=strength[0])
+        output, systems, report = solve_level(level, [self.signatures_, self.original_], source, neighbors, self.parts_,
+                                              settings, self.side_, strength[1], nested=nested)
         self.systems_, self.report_["levels"] = [systems], [report]
         self.report_["chosen"] = cfa_automatic.reasons(level, strength, agreed, self.residual, self.mean_)
         self.gallery_ = cfa_automatic.combine(output, self.original_, self.parts_, self.residual)

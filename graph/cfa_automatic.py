@@ -134,14 +134,14 @@ def reasons(chosen, strength, agreed, residual, mean):
     """Return what was chosen and why: a dict of one sentence each, kept in the report.
 
     Args:
-      chosen: the level; strength: the (alpha, exponent) of STRENGTHS that was used last; agreed: list of the agreement
-        after each that was tried; residual, mean: see CFA.
+      chosen: the level; strength: the (alpha, exponent) of STRENGTHS that was used; agreed: the agreement at the
+        last that was tried; residual, mean: see CFA.
     """
     common = 0.0 if mean is None else float(np.linalg.norm(mean))
     return {"neighbors": "the graphs of k {} added, each divided by k^{}: all k up to 0.75 sqrt(images)".format(
                 chosen["k"], strength[1]),
-            "strength": "alpha {}: neighbours agree to {}, where {} is wanted".format(
-                strength[0], " and then ".join("{:.2f}".format(value) for value in agreed), AGREEING),
+            "strength": "alpha {}: neighbours agree to {:.2f} at {}, where {} is wanted".format(
+                strength[0], agreed, STRENGTHS[0][0], AGREEING),
             "levels": "1: a graph built again from its own result repeats its errors",
             "cells": "1: the solver needs no cut",
             "residual": "{}: what the graph cannot tell, the feature still tells".format(residual),

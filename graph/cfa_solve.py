@@ -5,8 +5,7 @@ from slim_retrieval.common import memory
 from slim_retrieval.graph import affinity, cells, cfa_graph, diffusion, features, growth_solve
 
 
-def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, out=None, before=None,
-                nested=None, goes_on=None):
+def solve_level(level, inputs, source, neighbors, parts, settings, side=None, decay=None, before=None, nested=None):
     """Return (output of the level, its systems, its report).
 
     Args:
@@ -20,12 +19,9 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
       side: side_information.Side, or None.
       decay: None: one system for each scale, whose normalised solutions are averaged by the weights. A number: one
         graph and one system for all scales, A = sum_k A_k / k^decay.
-      out: an earlier output to write over, or None.
       before: function of a system's number that gives its solution for a graph that has changed a little since, float32
         [n, sum of w_p], rows not normalised; then only what the change reaches is solved for (growth_solve.py).
       nested: what cfa_graph.nested returned, or None.
-      goes_on: function that is shown the output when its first part alone is solved, rows not normalised, and says
-        whether to solve for the others; where it does not, systems and report are None.
 
     Returns:
       output: float32 [n, sum of w_p], rows of each part L2-normalised.
@@ -41,10 +37,8 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
         matrix, graphs, about = cfa_graph.system(group, decay, source, neighbors, settings, side, cell, nested)
         scaled = affinity.normalised(matrix)
         if before is None:
-            solution = out if out is not None and total is None else memory.empty((n, parts[-1].stop))
-            info = _solve(scaled, level["alpha"], inputs, parts, settings, solution, goes_on)
-            if info is None:
-                return solution, None, None
+            solution = memory.empty((n, parts[-1].stop))
+            info = _solve(scaled, level["alpha"], inputs, parts, settings, solution)
         else:
             solution = before(number)
             info = _settle(scaled, level["alpha"], inputs, parts, settings, solution)
@@ -64,14 +58,11 @@ def solve_level(level, inputs, source, neighbors, parts, settings, side=None, de
     return total, systems, {"alpha": level["alpha"], "cells": level["cells"], "scales": reports}
 
 
-def _solve(matrix, alpha, inputs, parts, settings, out, goes_on):
-    """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest, or None."""
-    infos, order = [], diffusion.near_each_other(matrix)
-    for array, part in zip(inputs, parts):
-        infos.append(diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"],
-                                     out=out[:, part], storage=settings["storage"], order=order)[1])
-        if goes_on is not None and len(infos) == 1 and not goes_on(out):
-            return None
+def _solve(matrix, alpha, inputs, parts, settings, out):
+    """Diffuse each input into its columns of `out`; return the solver's info, of the part that was hardest."""
+    order = diffusion.near_each_other(matrix)
+    infos = [diffusion.solve(matrix, alpha, array, settings["tolerance"], settings["max_iterations"], out=out[:, part],
+                             storage=settings["storage"], order=order)[1] for array, part in zip(inputs, parts)]
     return max(infos, key=lambda info: (not info["converged"], info["iterations"], info["residual"]))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slim_retrieval.graph import centring, cfa, cfa_automatic, knn, signatures
+from slim_retrieval.graph import centring, cfa, cfa_automatic, cfa_strength, knn, signatures
 
 
 def classes(n=120, members=12, d=16, noise=0.9, seed=0, common=0.0):
@@ -109,6 +109,21 @@ def test_where_neighbours_do_not_agree_the_gentler_strength_is_solved(monkeypatc
         model = cfa.CFA().fit(gallery)
         assert strength in model.report_["chosen"]["strength"]
         assert model.report_["levels"][0]["alpha"] == float(strength[6:]) and len(model.levels_) == 1
+
+
+def test_a_sketch_tells_how_alike_the_signatures_have_become():
+    """Diffusion and sketch are linear, so the sketch of a solution is the solution of the sketch."""
+    gallery, _ = classes(n=360, noise=0.5)
+    model = cfa.CFA().fit(gallery)
+    rows = model.signatures_
+    assert rows.shape[1] > 2 * cfa_strength.WIDTH
+    short = cfa_strength.sketch(rows, 0)
+    assert short.shape == (len(gallery), cfa_strength.WIDTH)
+    near = knn.neighbors(gallery, 12)[0]
+    np.testing.assert_allclose(cfa_automatic.gallery_agreement(near, short),
+                               cfa_automatic.gallery_agreement(near, rows), atol=0.02)
+    np.testing.assert_array_equal(cfa_strength.sketch(short, 0), short)
+    np.testing.assert_allclose(np.linalg.norm(short, axis=1).mean(), np.sqrt(cfa_strength.WIDTH), rtol=0.02)
 
 
 def test_a_query_whose_nearest_images_disagree_keeps_more_of_itself():
