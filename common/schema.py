@@ -328,10 +328,11 @@ class ExtractionConfig:
 
 @dataclass
 class GraphConfig:
-    neighbors: int = option(100, "neighbours stored for each gallery image", minimum=1)
+    neighbors: int = option(0, "neighbours stored for each gallery image, at least; 0: 100 up to 100,000 images, "
+                               "beyond as many as the method takes", minimum=0)
     index: str = option("auto", "how they are found: exact; lists, which misses some; auto, exact as long as that "
                                 "takes minutes; or an index in faiss's own words, such as HNSW32")
-    recall: float = option(0.95, "not exact: least share of the true neighbours, as measured on a sample", minimum=0,
+    recall: float = option(0.97, "not exact: least share of the true neighbours, as measured on a sample", minimum=0,
                            maximum=1)
 
 

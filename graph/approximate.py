@@ -12,7 +12,7 @@ from slim_retrieval.graph import compiled, faiss_index, keys, knn, list_join, li
 SAMPLE = 256  # rows that the effort is chosen on, and as many again that the recall is measured on
 
 
-def neighbors(gallery, k, recall=0.95, seed=0, factory=None, store=None, name=None):
+def neighbors(gallery, k, recall=0.97, seed=0, factory=None, store=None, name=None):
     """Return (ids, similarities, about): nearly each row's k nearest others, as from knn.neighbors.
 
     Similarities are exact (those of an index of faiss that compresses are computed anew); each row has k others, of

@@ -15,7 +15,7 @@ INDEXES = {"auto": "exact as long as that takes minutes, then lists",
            "lists": "near lists joined with each other (list_join.py), or without Numba an inverted file of faiss"}
 
 
-def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", recall=0.95):
+def load_or_build(gallery, k, folder, features_hash, block=1024, index="auto", recall=0.97):
     """Return the gallery's neighbours from the run's store, built and stored when they are not there.
 
         <folder>/<key>/ids.npy            int32 [n, k]

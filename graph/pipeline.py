@@ -6,6 +6,8 @@ from slim_retrieval.common import files, machine
 from slim_retrieval.common.errors import lookup
 from slim_retrieval.graph import features, knn_store, learned, methods, ranking
 
+STORED, FEW = 100, 100000  # neighbours stored for as many images: more methods find enough in the graph
+
 
 def retrieve(name, config, query, gallery, train=None, folder=".", side=None, edges=None):
     """Rank the gallery for each query by a method; return (ranking, record).
@@ -94,7 +96,7 @@ def _graph(estimator, source, config, folder, stages, stage):
     needed = estimator.needed_neighbors(len(source.features))
     if needed == 0:
         return None
-    k = max(config["graph"]["neighbors"], needed)
+    k = max(needed, config["graph"]["neighbors"] or (STORED if len(source.features) <= FEW else 0))
     array, key = source.features, source.key
     if hasattr(estimator, "graph_features"):
         array = estimator.graph_features(features.check_features(array, "gallery"))

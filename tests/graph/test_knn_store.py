@@ -103,7 +103,7 @@ def test_a_state_left_by_a_killed_run_is_gone_on_with_and_then_removed(tmp_path,
     monkeypatch.setattr(files, "write_array", refuse_to_build)
     with pytest.raises(AssertionError, match="built again"):
         knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists")
-    assert [path.name for path in folder.iterdir()] == ["state-5-0.95.npz"]
+    assert [path.name for path in folder.iterdir()] == ["state-5-0.97.npz"]
     monkeypatch.undo()
     monkeypatch.setattr(knn_store.approximate.lists, "centroids", refuse_to_build)
     found, _, meta = knn_store.load_or_build(gallery, 5, str(tmp_path), "abc", index="lists")

@@ -108,3 +108,11 @@ def test_a_crash_before_the_last_rename_leaves_no_ranking_beside_another_json(tm
     with pytest.raises(KeyboardInterrupt):
         pipeline.write(str(tmp_path), "cfa", np.ones((2, 2), np.int32), {"method": "new"})
     assert not os.path.exists(path) and files.read_json(path[:-4] + ".json") == {"method": "new"}
+
+
+@pytest.mark.parametrize("few, stored, wanted", [(100, 0, 39), (39, 0, 12), (39, 20, 20)])
+def test_large_galleries_store_as_many_neighbours_as_the_method_takes(tmp_path, monkeypatch, few, stored, wanted):
+    monkeypatch.setattr(pipeline, "FEW", few)
+    query, gallery = source(5, 0), source(40, 1)
+    pipeline.retrieve("cfa", settings(graph__neighbors=stored), query, gallery, folder=str(tmp_path))
+    assert files.read_json(str(tmp_path / "graph" / ("knn-" + gallery.key) / "meta.json"))["k"] == wanted
