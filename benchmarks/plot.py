@@ -38,7 +38,8 @@ FIGURES = [
            {"query_ms": "milliseconds of a query", "megabytes": "index, MB", "build": "seconds to build it"}),
 ]
 INK, MARKS = "#333333", "osD^vPX*<>"
-STYLE = dict({"font.size": 9, "svg.hashsalt": "plot.py", "axes.spines.top": False, "axes.spines.right": False},
+STYLE = dict({"font.size": 9, "svg.hashsalt": "plot.py", "svg.fonttype": "none",
+              "axes.spines.top": False, "axes.spines.right": False},
              **dict.fromkeys(["axes.edgecolor", "text.color", "axes.labelcolor", "xtick.color", "ytick.color"], INK))
 
 
@@ -105,7 +106,8 @@ def draw(path, figure, rows, where=None):
     canvas.suptitle("\n".join(heading(figure, rows, where)), fontsize=10)
     if len(places) > 1:
         handles, names = axes[0, 0].get_legend_handles_labels()
-        canvas.legend(handles, names, loc="outside lower center", ncols=min(2 * across, len(names)), frameon=False)
+        high = -(-len(names) // (2 * across))
+        canvas.legend(handles, names, loc="outside lower center", ncols=-(-len(names) // high), frameon=False)
     if footnote(figure, rows):
         canvas.supxlabel(footnote(figure, rows), fontsize=7, x=0.01, ha="left")
     with files.replacing(path) as temporary:
@@ -119,7 +121,7 @@ def lines_of(figure, rows):
     varied = [column for column in figure.lines if len({row.get(column) for row in rows}) > 1] or figure.lines[:1]
     lines = {}
     for row in rows:
-        name = " ".join(row[column] for column in varied if row.get(column) not in ("", "-", None))
+        name = " ".join(grouped(row[column]) for column in varied if row.get(column) not in ("", "-", None))
         lines.setdefault(name, []).append(row)
     return lines
 
@@ -141,7 +143,7 @@ def curves(axis, figure, column, lines, places):
                   marker=MARKS[number % len(MARKS)], markersize=4.5, linewidth=2.4 if own else 1.2)
     if all(value.isdigit() for value in places):
         axis.set_xscale("log")
-    axis.set_xticks(list(places.values()), [grouped(value) for value in places])
+    axis.set_xticks(list(places.values()), [grouped(value) for value in places], fontsize=8)
     axis.minorticks_off()
     if figure.panels[column] not in FRACTIONS:
         from matplotlib import ticker
