@@ -63,7 +63,7 @@ def figures(path):
     """Return [(name, Figure, rows)] of a CSV.
 
     Raises:
-      InputError: there is no such file, or none of the figures is made of it.
+      InputError: there is no such file, none of the figures is made of it, or nothing was measured.
     """
     rows = csv_rows.read(path)
     if not rows:
@@ -76,8 +76,11 @@ def figures(path):
     for row in unfolded(rows, figure):
         groups.setdefault(tuple(row.get(column, "") for column in figure.apart), []).append(row)
     stem = os.path.splitext(os.path.basename(path))[0]
-    return [("-".join([stem] + [value for value in group if value]), figure, group_rows)
-            for group, group_rows in groups.items()]
+    found = [("-".join([stem] + [value for value in group if value]), figure, rows) for group, rows in groups.items()
+             if any(row.get(column) for row in rows for column in figure.panels)]
+    if not found:
+        raise InputError("{}: nothing was measured; its column `note` says why".format(path))
+    return found
 
 
 def unfolded(rows, figure):
