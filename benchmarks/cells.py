@@ -54,7 +54,7 @@ def measure(key, counts, flags):
         return large_gallery.measure(dict(key, method="none", index="-", flags=flags.flags), flags.folder,
                                      flags.features, output)
     levels = [{"k": [30], "alpha": 0.95, "cells": count} for count in counts]
-    key = dict(key, method="cfa", index="auto", flags="--graph.neighbors 30 --cfa.levels '{}' {}".format(
+    key = dict(key, method="cfa", index="-", flags="--graph.neighbors 30 --cfa.levels '{}' {}".format(
         json.dumps(levels), flags.flags))
     if not os.path.exists(os.path.join(output, "cfa.json")):
         large_gallery.measure(key, flags.folder, flags.features, output)  # builds the graph, for all

@@ -40,7 +40,7 @@ def fill(path, columns, keys, measure):
 
 def read(path, columns=None):
     """Return the rows as dicts of strings; none where there is no file. Columns that it lacks are empty."""
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         return []
     with open(path, newline="", encoding="utf-8") as stream:
         table = csv.DictReader(stream)

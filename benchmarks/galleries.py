@@ -21,14 +21,21 @@ def add_flags(parser):
                                                            "instead of generated features")
 
 
-def keys(flags):
-    """Return [{"set": name, "n": gallery images, "d": width}], one for each size."""
+def keys(flags, least=2):
+    """Return [{"set": name, "n": gallery images, "d": width}], one for each size.
+
+    Raises:
+      InputError: a size below `least`, or beyond what the file holds.
+    """
+    for n in flags.sizes or []:
+        if n < least:
+            raise InputError("--sizes: {} gallery images; at least {} are needed".format(n, least))
     if flags.features is None:
         return [{"set": "generator", "n": n, "d": flags.dimensions} for n in flags.sizes or SIZES]
     shape = load(flags.features)[0].shape
     most = shape[0] - num_queries(shape[0])
     for n in flags.sizes or []:
-        if not 1 < n <= most:
+        if n > most:
             raise InputError("--sizes: {} gallery images of {}; it has {}, of which {} are queries".format(
                 n, flags.features, shape[0], shape[0] - most))
     name = os.path.splitext(os.path.basename(flags.features))[0]

@@ -144,7 +144,7 @@ def main(argv=None):
         return
     for name in flags.methods:
         lookup(METHODS, name, "method")
-    wanted = [dict(key, method=name) for key in galleries.keys(flags) for name in flags.methods]
+    wanted = [dict(key, method=name) for key in galleries.keys(flags, K + 1) for name in flags.methods]
     csv_rows.fill(flags.output, COLUMNS, wanted, lambda key, rows: run(key, rows, flags))
 
 

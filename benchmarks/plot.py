@@ -107,12 +107,13 @@ def draw(path, figure, rows, where=None):
         (bars if len(places) == 1 else curves)(axis, figure, column, lines, places)
         axis.set_title(figure.panels[column], fontsize=9)
     canvas.suptitle("\n".join(heading(figure, rows, where)), fontsize=10)
-    if len(places) > 1:
+    if len(places) > 1:  # the note goes with the legend: beside it, both would be in one place
         handles, names = axes[0, 0].get_legend_handles_labels()
         high = -(-len(names) // (2 * across))
-        canvas.legend(handles, names, loc="outside lower center", ncols=-(-len(names) // high), frameon=False)
-    if footnote(figure, rows):
-        canvas.supxlabel(footnote(figure, rows), fontsize=7, x=0.01, ha="left")
+        canvas.legend(handles, names, loc="outside lower center", ncols=-(-len(names) // high), frameon=False,
+                      title=footnote(figure, rows), title_fontsize=7)
+    else:
+        canvas.supxlabel(footnote(figure, rows), fontsize=7)
     with files.replacing(path) as temporary:
         canvas.savefig(temporary, dpi=150, facecolor="white",
                        metadata={"Date": None} if path.endswith("svg") else None)

@@ -37,7 +37,9 @@ def test_rows_of_a_file_are_shared_out_without_overlap(stored, tmp_path):
     np.testing.assert_array_equal(small[2], large[2][:22])
 
 
-def test_more_images_than_there_are_are_refused(stored):
+def test_too_few_and_too_many_images_are_refused(stored):
+    with pytest.raises(InputError, match="20 gallery images; at least 21"):
+        galleries.keys(flags("--sizes", "20"), 21)
     with pytest.raises(InputError, match="31 gallery images of .*; it has 40, of which 10 are queries"):
         galleries.keys(flags("--features", stored, "--sizes", "31"))
 
