@@ -95,10 +95,10 @@ def _change_gallery(flags, overrides):
 
 def _extract_run(run, options, tables, into):
     """Extract all splits with a run's network; return {split: folder}: below `into`, or the run's own if there."""
-    from slim_retrieval.nets import split_features
+    from slim_retrieval.nets import checkpoint_choice, split_features
     from slim_retrieval.nets.extraction import FeatureNetwork, stored_model
     from slim_retrieval.nets.stored_weights import choose
-    from slim_retrieval.training import checkpoint_choice, extraction_tasks
+    from slim_retrieval.training import extraction_tasks
     directory, end_point = os.path.join(run, "checkpoints"), options["extraction"]["end_point"]
     stored = stored_model(directory, options["model"], end_point)
     checkpoint = checkpoint_choice.choose(directory, options["extraction"]["checkpoint"])

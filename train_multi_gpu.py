@@ -131,7 +131,7 @@ def _write_model(run, options, classes):
 
 def _refuse_other_settings(run, options):
     """Refuse to go on with a run that was trained under other settings."""
-    from slim_retrieval.training.checkpoints import latest
+    from slim_retrieval.common.checkpoint_files import latest
     if not os.path.exists(runs.config_path(run)) or latest(os.path.join(run, "checkpoints")) is None:
         return
     before = configuration.to_plain(configuration.resolve(runs.config_path(run)))

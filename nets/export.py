@@ -18,11 +18,11 @@ import numpy as np
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import runs
 from slim_retrieval.common.errors import InputError, command, lookup
-from slim_retrieval.common.files import make_folder, naming, read_json, remove, write_json
+from slim_retrieval.common.files import make_folder, naming, remove, write_json
 from slim_retrieval.common.logs import start_logging
 from slim_retrieval.common.machine import have, versions
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.nets import whiten
+from slim_retrieval.nets import checkpoint_choice, whiten
 from slim_retrieval.nets.convert import check_layout
 from slim_retrieval.nets.export_formats import FORMATS
 from slim_retrieval.nets.export_graph import build, expected_features, sample_images
@@ -116,7 +116,8 @@ def read_source(flags, overrides):
                              extraction["resize"], extraction["models"]))
     end_points = [extraction["end_point"]] + extraction["more_end_points"]
     model["image_size"] = model["image_size"] or get_network(model["network"]).image_size
-    checkpoint = checkpoint_prefix(os.path.expanduser(flags.checkpoint or _of_run(run, extraction["checkpoint"])))
+    checkpoint = checkpoint_prefix(os.path.expanduser(flags.checkpoint)) if flags.checkpoint else \
+        checkpoint_choice.choose(os.path.join(run, "checkpoints"), extraction["checkpoint"])
     check_layout(checkpoint, model)
     if os.path.isfile(os.path.join(os.path.dirname(checkpoint), "model.json")):
         model = dict(stored_model(os.path.dirname(checkpoint), model, end_points[0])["model"], gem_p=model["gem_p"])
@@ -132,21 +133,6 @@ def read_source(flags, overrides):
             "resize": "square", "weights": extraction["weights"], "pooling": options["model"]["pooling"],
             "gem_p": model["gem_p"]})
     return Source(checkpoint, model, options, end_points, views, whitening)
-
-
-def _of_run(run, chosen):
-    """Return the run's newest checkpoint (its folder), its best one or that of a step, as extraction.checkpoint says.
-    """
-    folder = os.path.join(run, "checkpoints")
-    if chosen == "latest":
-        return folder
-    if chosen == "best":
-        path = os.path.join(folder, "kept.json")
-        chosen = (read_json(path).get("best") or {}).get("step") if os.path.isfile(path) else None
-        if chosen is None:
-            raise InputError("no best checkpoint in {}: it was trained without validation; give "
-                             "--extraction.checkpoint latest or a step".format(folder))
-    return os.path.join(folder, "model.ckpt-{}".format(chosen))
 
 
 def write(name, session, images, outputs, check, source, output):

@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 
 from slim_retrieval.commands import train_multi_gpu
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training import checkpoints
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "train_multi_gpu.py")
 
@@ -89,15 +89,15 @@ def test_killed_at_a_random_step_and_resumed_equals_never_killed(project):
     wait = np.random.RandomState(int(time.time())).uniform(0.05, 0.4)
     for _ in range(2):
         process = start("--run.name", "killed", "--training.steps", "200", "--training.save_every_steps", "5")
-        before = checkpoints.latest("runs/killed/checkpoints")
-        while process.poll() is None and checkpoints.latest("runs/killed/checkpoints") == before:
+        before = checkpoint_files.latest("runs/killed/checkpoints")
+        while process.poll() is None and checkpoint_files.latest("runs/killed/checkpoints") == before:
             time.sleep(0.01)
         time.sleep(wait)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
-    assert killed and checkpoints.step_of(checkpoints.latest("runs/killed/checkpoints")) < 200
+    assert killed and checkpoint_files.step_of(checkpoint_files.latest("runs/killed/checkpoints")) < 200
     train("--run.name", "killed", "--training.steps", "200", "--training.save_every_steps", "5")
     whole, resumed = weights("whole", 200), weights("killed", 200)
     assert set(whole) == set(resumed)
@@ -132,7 +132,7 @@ def test_sigterm_saves_and_exits_zero(project):
     process.send_signal(signal.SIGTERM)
     output = process.communicate()[0]
     assert process.returncode == 0, output
-    newest = checkpoints.latest("runs/tiny/checkpoints")
+    newest = checkpoint_files.latest("runs/tiny/checkpoints")
     assert newest and "asked to stop (SIGTERM): saved " + newest in output
 
 
@@ -168,7 +168,7 @@ def test_other_settings_are_refused(project, capsys):
     line = failure(capsys, "--training.steps", "6", "--training.momentum", "0.5")
     assert "training.momentum = 0.9, now it is 0.5" in line
     assert "run.seed = 0, now it is 4" in failure(capsys, "--run.seed", "4")
-    assert checkpoints.latest("runs/tiny/checkpoints").endswith("-3")
+    assert checkpoint_files.latest("runs/tiny/checkpoints").endswith("-3")
 
 
 def test_starting_from_pretrained_weights(project, capsys):
@@ -235,7 +235,7 @@ def test_a_mistake_does_not_replace_the_newest_run(project, capsys):
 def test_a_loss_that_is_not_finite_stops_and_saves_nothing(project, capsys):
     line = failure(capsys, "--training.schedule.learning_rate", "1e30")
     assert re.search("the (loss|gradient's norm) is .* at step .*; nothing was saved yet; lower .*learning_rate", line)
-    assert checkpoints.latest("runs/tiny/checkpoints") is None
+    assert checkpoint_files.latest("runs/tiny/checkpoints") is None
 
 
 def test_empty_class_folder_is_named(project, capsys):

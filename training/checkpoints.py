@@ -1,4 +1,4 @@
-"""Checkpoints on disk: complete or absent, never half.
+"""Checkpoints are written: complete or absent, never half (common/checkpoint_files.py finds them).
 
     checkpoints/model.json              what was trained: model options, preprocessing, classes
     checkpoints/model.ckpt-1000.index   a Saver checkpoint of step 1000: the index ...
@@ -12,31 +12,13 @@ index is there is whole.
 import errno
 import glob
 import os
-import re
 import time
 
+from slim_retrieval.common.checkpoint_files import PREFIX, best_step, complete
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import remove, write_text
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.training import keeping
-
-PREFIX = "model.ckpt"
-
-
-def latest(directory):
-    """Return the path (prefix) of the newest complete checkpoint in `directory`, or None."""
-    return max(complete(directory), default=(0, None))[1]
-
-
-def steps(directory):
-    """Return the steps of all complete checkpoints in `directory`, ascending."""
-    return sorted(step for step, _ in complete(directory))
-
-
-def best(directory):
-    """Return the path (prefix) of the checkpoint that `keep_best` took for the best, or None."""
-    step = keeping.best_step(directory)
-    return dict(complete(directory)).get(step)
 
 
 def keep_best(directory, step, value):
@@ -54,11 +36,6 @@ def keep_best(directory, step, value):
     if step not in dict(complete(directory)):
         raise InputError("no checkpoint of step {} in {} to keep as the best; save it first".format(step, directory))
     return keeping.note_best(directory, step, value)
-
-
-def step_of(path):
-    """Return the step in a checkpoint's name."""
-    return int(path.rsplit("-", 1)[1])
 
 
 def save(session, saver, directory, step, max_to_keep, every_n_hours=0, every_n_steps=0):
@@ -98,20 +75,12 @@ def restore(session, saver, path):
             path, reason)) from error
 
 
-def complete(directory):
-    """Yield (step, path) of every checkpoint whose index and values are there."""
-    for index in glob.glob(os.path.join(glob.escape(directory), PREFIX + "-*.index")):
-        prefix = index[:-len(".index")]
-        if re.search(r"-\d+$", prefix) and glob.glob(glob.escape(prefix) + ".data-*"):
-            yield step_of(prefix), prefix
-
-
 def _delete_expired(directory, step, *policy):
     """Delete what need not stay now that `step` is saved, and name the rest in TensorFlow's own file."""
     paths, now = dict(complete(directory)), time.time()
     times = keeping.saved_times(directory, paths, now)
     times[step] = now
-    for old in keeping.expired(times, keeping.best_step(directory), *policy):
+    for old in keeping.expired(times, best_step(directory), *policy):
         _delete(paths.pop(old))
     keeping.note_saved(directory, {step: times[step] for step in paths})
     _write_state(directory, [os.path.basename(paths[step]) for step in sorted(paths)])

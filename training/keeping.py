@@ -5,9 +5,8 @@
 import math
 import os
 
-from slim_retrieval.common.files import read_json, write_json
-
-_FILE = "kept.json"
+from slim_retrieval.common.checkpoint_files import KEPT, read_kept
+from slim_retrieval.common.files import write_json
 
 
 def expired(times, best_step, max_to_keep, every_n_hours=0, every_n_steps=0):
@@ -35,34 +34,23 @@ def expired(times, best_step, max_to_keep, every_n_hours=0, every_n_steps=0):
 
 def note_saved(directory, times):
     """Store when each checkpoint was saved: {step: unix time}. A copied run has other file times."""
-    _write(directory, dict(_read(directory), saved={str(step): time for step, time in sorted(times.items())}))
+    _write(directory, dict(read_kept(directory), saved={str(step): time for step, time in sorted(times.items())}))
 
 
 def saved_times(directory, steps, now):
     """Return {step: unix time}: as stored, or `now` for a step that is not."""
-    saved = _read(directory)["saved"]
+    saved = read_kept(directory)["saved"]
     return {step: saved.get(str(step), now) for step in steps}
 
 
 def note_best(directory, step, value):
     """Store `step` as the best if `value` is higher than all before it; return whether it is. NaN is never best."""
-    before = _read(directory)
+    before = read_kept(directory)
     if math.isnan(value) or before["best"] and before["best"]["value"] >= value:
         return False
     _write(directory, dict(before, best={"step": int(step), "value": float(value)}))
     return True
 
 
-def best_step(directory):
-    """Return the best step so far, or None."""
-    best = _read(directory)["best"]
-    return best["step"] if best else None
-
-
-def _read(directory):
-    path = os.path.join(directory, _FILE)
-    return read_json(path) if os.path.exists(path) else {"saved": {}, "best": None}
-
-
 def _write(directory, kept):
-    write_json(os.path.join(directory, _FILE), kept)
+    write_json(os.path.join(directory, KEPT), kept)

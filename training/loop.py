@@ -9,6 +9,7 @@ import math
 import os
 import signal
 
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import write_json
 from slim_retrieval.common.progress import progress
@@ -17,9 +18,9 @@ from slim_retrieval.datasets.pipeline import restartable_batches, training_batch
 from slim_retrieval.datasets.samplers import batch_size
 from slim_retrieval.datasets.training_set import pipeline_options
 from slim_retrieval.losses.specs import watched_label
+from slim_retrieval.nets.checkpoint_choice import check_whole
 from slim_retrieval.nets.factory import get_network
 from slim_retrieval.training import checkpoints, freezing, precision, pretrained
-from slim_retrieval.training.checkpoint_choice import check_whole
 from slim_retrieval.training.devices import VARIABLE_DEVICE, open_session, tower_devices, where_variables_are
 from slim_retrieval.training.embed import inference_tower
 from slim_retrieval.training.machines import Chief
@@ -53,8 +54,8 @@ def train(run, options, loader, num_classes, started, tags=None, search=None, va
       InputError: the loss is not finite, a device or checkpoint does not fit, or the data cannot be read.
     """
     directory = os.path.join(run, "checkpoints")
-    newest = checkpoints.latest(directory)
-    first_step = checkpoints.step_of(newest) if newest else 0
+    newest = checkpoint_files.latest(directory)
+    first_step = checkpoint_files.step_of(newest) if newest else 0
     if first_step >= options["training"]["steps"]:
         log.info("already trained: %s is at step %d of %d", newest, first_step, options["training"]["steps"])
         started()
@@ -222,7 +223,7 @@ def _run(session, wanted, loader):
 
 
 def _kept(directory):
-    newest = checkpoints.latest(directory)
+    newest = checkpoint_files.latest(directory)
     return "{} is kept".format(newest) if newest else "nothing was saved yet"
 
 

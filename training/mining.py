@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import remove, write_array
 from slim_retrieval.datasets.samplers import images_per_step
-from slim_retrieval.training import checkpoints
 from slim_retrieval.training.embed import embed
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Miner:
 
     def _delete_unneeded(self, step):
         """Delete what neither a checkpoint nor the steps from `step` on can need."""
-        needed = {self._mined_at(one) for one in checkpoints.steps(self._directory)} | {step}
+        needed = {self._mined_at(one) for one in checkpoint_files.steps(self._directory)} | {step}
         for path in glob.glob(os.path.join(glob.escape(self._directory), "mined-*.npy")):
             match = re.search(r"mined-(\d+)\.npy$", path)
             if match and int(match.group(1)) not in needed:

@@ -8,11 +8,11 @@ import glob
 import logging
 import os
 
+from slim_retrieval.common.checkpoint_files import latest
 from slim_retrieval.common.errors import InputError, nearest
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.sources import checkpoint_prefix
 from slim_retrieval.nets.stored_weights import choose, stored_names
-from slim_retrieval.training.checkpoints import latest
 from slim_retrieval.training.towers import in_scope, scopes_of
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ Beside it the run has what a trained one has (model.json, restore.json), and eve
 """
 import os
 
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import read_json, write_json
 from slim_retrieval.common.tensorflow import slim, tf
@@ -25,8 +26,8 @@ def write_untrained(run, model):
         random weights mean nothing.
     """
     directory, path = os.path.join(run, "checkpoints"), model["checkpoint_path"]
-    newest = checkpoints.latest(directory)
-    if newest and checkpoints.step_of(newest):
+    newest = checkpoint_files.latest(directory)
+    if newest and checkpoint_files.step_of(newest):
         raise InputError("{} was trained, its newest checkpoint is {}; give another --run.name, or leave out "
                          "model.checkpoint_path to take features of it".format(run, os.path.basename(newest)))
     check_layout(pretrained.reader_prefix(path), model)

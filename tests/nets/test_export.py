@@ -137,7 +137,7 @@ def test_mistakes(run, tmp_path, capsys, monkeypatch):
         capsys, "--run", run[0], "--format", "frozen", "--extraction.end_point", "stage_9", *output)
     assert "model.embedding_size is 5 but the checkpoint in " in refused(
         capsys, "--run", run[0], "--format", "frozen", "--model.embedding_size", "5", *output)
-    assert "no best checkpoint in " in refused(
+    assert "was kept as the best; " in refused(
         capsys, "--run", run[0], "--format", "frozen", "--extraction.checkpoint", "best", *output)
     assert "an export takes square images and is of one network, but extraction.resize is aspect" in refused(
         capsys, "--run", run[0], "--format", "frozen", "--extraction.resize", "aspect", *output)

@@ -8,9 +8,11 @@ import textwrap
 import numpy as np
 import pytest
 
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training import checkpoint_choice, checkpoints, keeping
+from slim_retrieval.nets import checkpoint_choice
+from slim_retrieval.training import checkpoints, keeping
 
 
 def save_steps(directory, steps, max_to_keep=5, every_n_hours=0, every_n_steps=0, **values):
@@ -32,8 +34,8 @@ def read(path):
 
 def test_newest_is_found_by_number_and_old_ones_go(tmp_path):
     save_steps(tmp_path, [5, 10, 100], max_to_keep=2, w=np.float32([1, 2]))
-    assert checkpoints.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-100")
-    assert checkpoints.step_of(checkpoints.latest(str(tmp_path))) == 100
+    assert checkpoint_files.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-100")
+    assert checkpoint_files.step_of(checkpoint_files.latest(str(tmp_path))) == 100
     assert sorted(os.listdir(str(tmp_path))) == [
         "checkpoint", "kept.json", "model.ckpt-10.data-00000-of-00001", "model.ckpt-10.index",
         "model.ckpt-100.data-00000-of-00001", "model.ckpt-100.index"]
@@ -45,7 +47,7 @@ def test_newest_is_found_by_number_and_old_ones_go(tmp_path):
 
 
 def kept(directory):
-    return sorted(step for step, _ in checkpoints.complete(str(directory)))
+    return sorted(step for step, _ in checkpoint_files.complete(str(directory)))
 
 
 def test_the_best_stays_until_a_better_one_comes(tmp_path):
@@ -53,12 +55,12 @@ def test_the_best_stays_until_a_better_one_comes(tmp_path):
     for step, value in ((1, 0.5), (2, 0.7), (3, 0.7), (4, float("nan")), (5, 0.1)):
         save_steps(tmp_path, [step], max_to_keep=1, w=np.float32([step]))
         assert checkpoints.keep_best(directory, step, value) == (step in (1, 2))
-    assert kept(tmp_path) == [2, 5] and checkpoints.best(directory) == str(tmp_path / "model.ckpt-2")
-    np.testing.assert_array_equal(read(checkpoints.best(directory))["w"], [2])
+    assert kept(tmp_path) == [2, 5] and checkpoint_files.best(directory) == str(tmp_path / "model.ckpt-2")
+    np.testing.assert_array_equal(read(checkpoint_files.best(directory))["w"], [2])
     save_steps(tmp_path, [6], max_to_keep=1, w=np.float32([6]))
     assert checkpoints.keep_best(directory, 6, 0.8)
     save_steps(tmp_path, [7], max_to_keep=1, w=np.float32([7]))
-    assert kept(tmp_path) == [6, 7] and checkpoints.latest(directory) == str(tmp_path / "model.ckpt-7")
+    assert kept(tmp_path) == [6, 7] and checkpoint_files.latest(directory) == str(tmp_path / "model.ckpt-7")
     with pytest.raises(InputError, match="no checkpoint of step 8 in .* save it first"):
         checkpoints.keep_best(directory, 8, 0.9)
 
@@ -99,7 +101,7 @@ def test_a_checkpoint_is_chosen(tmp_path):
     with pytest.raises(InputError, match="no checkpoint in .*; train first"):
         checkpoint_choice.choose(directory)
     save_steps(tmp_path, [5, 10], w=np.float32([1]))
-    assert checkpoint_choice.choose(directory) == checkpoint_choice.choose(directory, "10") == checkpoints.latest(
+    assert checkpoint_choice.choose(directory) == checkpoint_choice.choose(directory, "10") == checkpoint_files.latest(
         directory)
     assert checkpoint_choice.choose(directory, "5") == str(tmp_path / "model.ckpt-5")
     for wanted, message in (("7", "has no checkpoint '7'; take latest, best or a step: 5, 10"),
@@ -134,8 +136,8 @@ def test_half_a_checkpoint_does_not_count(tmp_path):
     (tmp_path / ".partial").mkdir()
     (tmp_path / ".partial" / "model.ckpt-20.index").write_text("x")
     (tmp_path / "model.ckpt-30.data-00000-of-00001").write_text("x")
-    assert checkpoints.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
-    assert checkpoints.latest(str(tmp_path / "absent")) is None
+    assert checkpoint_files.latest(str(tmp_path)) == str(tmp_path / "model.ckpt-5")
+    assert checkpoint_files.latest(str(tmp_path / "absent")) is None
 
 
 def test_full_disk_keeps_what_was_there(tmp_path):

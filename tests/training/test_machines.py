@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 
 from slim_retrieval.commands import train_multi_gpu
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training import checkpoints
 
 SCRIPT = train_multi_gpu.__file__
 TIMEOUT = 240  # seconds; only a process that hangs comes near
@@ -88,7 +88,7 @@ def test_a_worker_that_dies_is_named_and_training_goes_on_from_the_checkpoint(pr
     folder = "runs/tiny/checkpoints"
     with machines("--training.steps", "1000000") as processes:
         end = time.time() + TIMEOUT
-        while checkpoints.latest(folder) is None and processes[0].poll() is None and time.time() < end:
+        while checkpoint_files.latest(folder) is None and processes[0].poll() is None and time.time() < end:
             time.sleep(0.05)
         processes[2].kill()
         outputs = [process.communicate(timeout=TIMEOUT)[0] for process in processes]
@@ -97,6 +97,6 @@ def test_a_worker_that_dies_is_named_and_training_goes_on_from_the_checkpoint(pr
     assert [len(lines) for lines in errors] == [1, 1], outputs
     assert "worker 1 (127.0.0.1:" in errors[0][0] and "go on from the newest checkpoint" in errors[0][0]
     assert "chief 0 (127.0.0.1:" in errors[1][0]
-    step = checkpoints.step_of(checkpoints.latest(folder))
+    step = checkpoint_files.step_of(checkpoint_files.latest(folder))
     local("--training.steps", str(step + 2), "--training.num_clones", "2")
     assert int(weights("tiny", step + 2)["global_step"]) == step + 2

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 
+from slim_retrieval.common import checkpoint_files
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import slim, tf
 from slim_retrieval.nets.convert import save_checkpoint
-from slim_retrieval.training import checkpoints, pretrained
+from slim_retrieval.training import pretrained
 
 VALUES = {"net/w": [1, 2], "net/moving_mean": [3], "net/logits/w": [4], "global_step": 7}
 
@@ -92,4 +93,4 @@ def test_the_path_may_be_prefix_index_or_folder(path, tmp_path):
     (tmp_path / "junk.index").write_text("junk")
     with pytest.raises(InputError, match="cannot be read as a checkpoint.*nets.convert"):
         restore(str(tmp_path / "junk"), {"net/w": [2]})
-    assert checkpoints.latest(str(tmp_path)) == path
+    assert checkpoint_files.latest(str(tmp_path)) == path

@@ -1,9 +1,9 @@
 """Which checkpoint of a run is read, and whether it is whole."""
 import os
 
+from slim_retrieval.common.checkpoint_files import best, complete, latest, step_of
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.tensorflow import tf
-from slim_retrieval.training.checkpoints import best, complete, latest, step_of
 
 
 def choose(directory, wanted="latest"):
