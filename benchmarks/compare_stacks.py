@@ -18,7 +18,7 @@ import numpy as np
 from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.common.files import read_json, write_json
 from slim_retrieval.common.machine import versions
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 
 LIMIT = 1e-4
 NUM_IMAGES = 8

@@ -188,7 +188,7 @@ def random_checkpoint(name, folder):
     """
     import dataclasses
 
-    from slim_retrieval.common.schema import ModelConfig
+    from slim_retrieval.common.model_schema import ModelConfig
     from slim_retrieval.common.tensorflow import tf
     from slim_retrieval.nets.model import build_model
     options, random = dict(dataclasses.asdict(ModelConfig()), network=name, image_size=SIDE), np.random.RandomState(0)

@@ -7,8 +7,8 @@ import tempfile
 import numpy as np
 
 from slim_retrieval.common.errors import InputError
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.progress import progress
-from slim_retrieval.common.schema import ModelConfig
 from slim_retrieval.datasets.images import resize
 from slim_retrieval.nets.convert import save_checkpoint
 from slim_retrieval.nets.extraction import FeatureNetwork

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from slim_retrieval.common.data_schema import AugmentationConfig
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import AugmentationConfig
 from slim_retrieval.datasets.rounds import BOXES
 
 OFF = dataclasses.asdict(AugmentationConfig())

@@ -18,7 +18,7 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError, command
 from slim_retrieval.common.files import read_json, write_json
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.factory import build_network, get_layout, get_network
 from slim_retrieval.nets.namings import NAMINGS, from_slim

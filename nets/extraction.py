@@ -8,7 +8,7 @@ import numpy as np
 
 from slim_retrieval.common.errors import InputError
 from slim_retrieval.common.files import read_json
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.buckets import by_size, keeping_aspect, square
 from slim_retrieval.nets.end_points import describe, find_tensor

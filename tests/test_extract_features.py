@@ -16,7 +16,7 @@ from PIL import Image
 from slim_retrieval.commands import extract_features
 from slim_retrieval.common import jobs
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.factory import read_split
 from slim_retrieval.datasets.images import encode_png

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from slim_retrieval.commands import extract_features, train_multi_gpu
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.convert import save_checkpoint, variable_shapes
 from slim_retrieval.nets.small_cnn import small_cnn

@@ -12,7 +12,7 @@ from PIL import Image
 
 from slim_retrieval.commands import extract_features, retrieve
 from slim_retrieval.common import feature_store, files
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.graph import index_lists, sources
 from slim_retrieval.graph.cfa import CFA

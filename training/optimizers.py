@@ -7,8 +7,8 @@ import dataclasses
 import logging
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ import dataclasses
 import logging
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.datasets.samplers import images_per_step
 from slim_retrieval.training import optimizers, schedule_options, schedules
 

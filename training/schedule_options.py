@@ -3,7 +3,7 @@ import dataclasses
 import logging
 
 from slim_retrieval.common.errors import InputError, lookup
-from slim_retrieval.common.schema import ScheduleConfig
+from slim_retrieval.common.training_schema import ScheduleConfig
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ import pytest
 from slim_retrieval.common import config as configuration
 from slim_retrieval.common import files
 from slim_retrieval.common.errors import command
-from slim_retrieval.common.schema import Config, LossConfig
+from slim_retrieval.common.schema import Config
+from slim_retrieval.common.training_schema import LossConfig
 
 
 @command

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import LossConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import LossConfig
 from slim_retrieval.losses import registry, specs
 
 

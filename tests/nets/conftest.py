@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 
 

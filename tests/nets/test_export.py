@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from slim_retrieval.common.machine import have
-from slim_retrieval.common.schema import ModelConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets import export, export_formats
 from slim_retrieval.nets.model import build_model

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import LayerConfig
+from slim_retrieval.common.model_schema import LayerConfig
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.nets.extraction import list_end_points
 from slim_retrieval.nets.layers import INITIALIZERS, initializer

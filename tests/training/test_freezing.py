@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import ModelConfig, TrainingConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.nets.model import build_model
 from slim_retrieval.training import towers
 from slim_retrieval.training.devices import open_session

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.training import optimizers, schedules
 
 START, GRADIENT = np.array([1.0, -2.0, 0.5]), np.array([0.3, -0.01, 4.0])

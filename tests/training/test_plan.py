@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import TrainingConfig
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.training import plan
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import TrainingConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.training import precision, towers
 from slim_retrieval.training.devices import open_session
 from slim_retrieval.training.update import build_update

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import ModelConfig, ScheduleConfig, TrainingConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import ScheduleConfig, TrainingConfig
 from slim_retrieval.training import schedule_options, schedules
 from slim_retrieval.training.devices import open_session
 from slim_retrieval.training.towers import build_towers

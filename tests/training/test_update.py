@@ -4,8 +4,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from slim_retrieval.common.schema import ModelConfig, TrainingConfig
+from slim_retrieval.common.model_schema import ModelConfig
 from slim_retrieval.common.tensorflow import tf
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.nets import stored_weights
 from slim_retrieval.training.towers import build_towers
 from slim_retrieval.training.update import build_update, clip

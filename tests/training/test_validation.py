@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from slim_retrieval.common.data_schema import DataConfig
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.common.schema import DataConfig, TrainingConfig
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.datasets.table import ImageTable
 from slim_retrieval.training import validation
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from slim_retrieval.common.schema import TrainingConfig
+from slim_retrieval.common.training_schema import TrainingConfig
 from slim_retrieval.training.warnings import Warner, warn_of_split_groups
 
 HEALTHY = {"embedding/mean_pair_distance": 1.2, "batch/with_positive": 1.0,
