@@ -126,7 +126,7 @@ def _read_truth(flags, settings):
         queries, gallery = (tables.read_table(path).column("path") if path else index.paths for path, index in
                             ((flags.query_names, truth.query), (flags.gallery_names, truth.gallery)))
         where = " and ".join(path for path in (flags.query_names, flags.gallery_names) if path)
-        truth = bind(truth, queries, gallery, where)._replace(
+        truth = bind(truth, queries, gallery, where, allow_missing=settings.allow_missing)._replace(
             is_complete=truth.is_complete or bool(flags.gallery_names))
     if flags.num_distractors and not truth.is_complete:
         raise InputError("--num_distractors: the ground truth names only {} images of the gallery; give "

@@ -102,6 +102,8 @@ class EvaluationConfig:
                                       "roxford5k, market1501, ... (docs/evaluation.md)")
     ground_truth: str = option("", "the benchmark's ground truth, matched by name with the run's images; empty: the "
                                    "protocol's rule on the run's own labels")
+    allow_missing: bool = option(False, "let gallery images be missing that the ground truth names; a missing match "
+                                        "counts as one that was never returned")
     ap: str = option("protocol", "definition of average precision: step (sum of precisions at the positives), "
                                  "trapezoid (Oxford, Holidays, revisited) or the protocol's own",
                      choices=["protocol", "step", "trapezoid"])

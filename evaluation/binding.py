@@ -7,7 +7,7 @@ from slim_retrieval.evaluation.ground_truth import Index
 from slim_retrieval.evaluation.names import Names
 
 
-def bind(truth, query_paths, gallery_paths, where, query_names=None):
+def bind(truth, query_paths, gallery_paths, where, query_names=None, allow_missing=False):
     """Return the `GroundTruth` for queries and gallery images in the order of their own rows.
 
     Images are matched by name (names.py). Gallery images that the ground truth does not name are distractors.
@@ -17,6 +17,8 @@ def bind(truth, query_paths, gallery_paths, where, query_names=None):
       query_paths, gallery_paths: the rows' names.
       where: what they belong to, for messages.
       query_names: names to match the queries by, where they have others than their paths.
+      allow_missing: let gallery images be missing that the ground truth names. A missing match counts as one that was
+        never returned, so no result gets better by it; the rule says how many there are.
 
     Raises:
       InputError: a query of one side that the other lacks, a gallery image that is missing, or two rows of one name.
@@ -27,9 +29,16 @@ def bind(truth, query_paths, gallery_paths, where, query_names=None):
         raise InputError("{} has {} queries, the ground truth {}; {} of them are not in the ground truth, the first is "
                          "{}".format(where, len(query_paths), len(truth.query.paths), unknown.size,
                                      query_paths[unknown[0]]))
-    _check_all(truth.query.paths, queries, (), "queries", where, len(query_paths))
+    _refuse_missing(truth.query.paths, _missing(truth.query.paths, queries), "queries", where, len(query_paths))
     gallery = _match(Names(truth.gallery.paths).find, gallery_paths, "gallery image", where)
-    _check_all(truth.gallery.paths, gallery, truth.optional, "gallery images", where, len(gallery_paths))
+    missing = _missing(truth.gallery.paths, gallery, truth.optional)
+    if not allow_missing:
+        _refuse_missing(truth.gallery.paths, missing, "gallery images", where, len(gallery_paths),
+                        "; --evaluation.allow_missing true counts them as never returned")
+    elif missing:
+        truth = truth._replace(rule="{}; missing, so never returned: {:,} of the {:,} gallery images named, such as "
+                               "{}".format(truth.rule, len(missing), len(truth.gallery.paths),
+                                           truth.gallery.paths[missing[0]]))
     return _laid_over(truth, queries, gallery, query_paths, gallery_paths)
 
 
@@ -64,11 +73,14 @@ def _match(find, paths, what, where):
     return result
 
 
-def _check_all(names, found, optional, what, where, count):
-    missing = sorted(set(range(len(names))) - set(found.tolist()) - set(optional))
+def _missing(names, found, optional=()):
+    return sorted(set(range(len(names))) - set(found.tolist()) - set(optional))
+
+
+def _refuse_missing(names, missing, what, where, count, advice=""):
     if missing:
         raise InputError("the ground truth names {} {}, {} has {}; {} of those named are not there, the first is "
-                         "{}".format(len(names), what, where, count, len(missing), names[missing[0]]))
+                         "{}{}".format(len(names), what, where, count, len(missing), names[missing[0]], advice))
 
 
 def _laid_over(truth, queries, gallery, query_paths, gallery_paths):

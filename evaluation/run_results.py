@@ -32,7 +32,7 @@ def read_ground_truth(run, config, validation=False):
         return protocols.of_tables(settings.protocol, query, gallery)
     # A photo may hold several queries: `query` is the ground truth's name for each (datasets/benchmark_oxford.py).
     return bind(protocols.read(settings.protocol, settings.ground_truth), query.column("path"), gallery.column("path"),
-                "the run {}".format(run), query.columns.get("query"))
+                "the run {}".format(run), query.columns.get("query"), settings.allow_missing)
 
 
 def read_train_index(run):

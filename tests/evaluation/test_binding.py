@@ -56,9 +56,17 @@ def test_queries_by_either_name(truth):
     assert [find(name) for name in ("q", "image_q.jpg", "p", "x")] == [1, 1, 0, None]
 
 
+def test_a_missing_match_counts_as_never_returned(truth):
+    bound = bind(truth, ["p", "q"], ["c", "x"], "the run", allow_missing=True)
+    assert judged(bound.relevance, ["c", "x"], [0, 1]) == {0: (set(), set()), 1: ({"c"}, set())}
+    assert bound.relevance.num_positives.tolist() == [1, 2]  # a is still one of them
+    assert bound.rule == "listed; missing, so never returned: 2 of the 4 gallery images named, such as a"
+    assert bind(truth, ["p", "q"], ["a", "b", "c"], "the run", allow_missing=True).rule == "listed"
+
+
 @pytest.mark.parametrize("queries, gallery, message", [
     (["p", "q"], ["a", "c"], "the ground truth names 4 gallery images, the run has 2; 1 of those named are not there, "
-                             "the first is b"),
+                             "the first is b; --evaluation.allow_missing true counts them as never returned"),
     (["p"], ["a", "b", "c"], "the ground truth names 2 queries, the run has 1; 1 of those named are not there, the "
                              "first is q"),
     (["p", "q", "r"], ["a", "b", "c"], "the run has 3 queries, the ground truth 2; 1 of them are not in the ground "
