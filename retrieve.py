@@ -37,12 +37,12 @@ def main(argv=None):
     run = None if flags.query else runs.find(flags.run, overrides.get("run.directory", "runs"))
     config = to_plain(resolve(flags.config or (run and runs.config_path(run)), overrides))
     limit = config["retrieval"]["max_memory"]
-    files.check_writable(_folder(flags, run), "give another --output" if flags.output else "copy the run elsewhere")
     memory.limit_to(limit * 2**30 if limit else None, _folder(flags, run))
     jobs.choose(folder=_folder(flags, run), **config["jobs"])
     if flags.image:
         _answer(flags, run, config, overrides)
         return
+    files.check_writable(_folder(flags, run), "give another --output" if flags.output else "copy the run elsewhere")
     query, gallery = _read_query_and_gallery(flags, run, config)
     train = None
     if methods.needs_training(flags.method, config.get(flags.method, {})):

@@ -204,6 +204,13 @@ def test_mistakes_are_one_line(project, capsys, arguments, message):
     assert message in failure(capsys, "--run", "plain", *[photo if a == "PHOTO" else a for a in arguments])
 
 
+def test_a_run_that_cannot_be_written_can_be_asked(project, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: not mode & os.W_OK)
+    retrieve.main(["--run", "plain", "--image", photos("plain")[0]])
+    with pytest.raises(SystemExit):
+        retrieve.main(["--run", "plain"])
+
+
 def test_features_that_cannot_be_made_again_are_refused(project, capsys):
     arguments = ["--run", "rich", "--image", photos("rich")[0]]
     whitening = files.read_json("runs/rich/whitening/pca.json")
