@@ -5,7 +5,7 @@ import numpy as np
 
 from slim_retrieval.common import memory
 from slim_retrieval.common.errors import InputError
-from slim_retrieval.graph import keys
+from slim_retrieval.graph import features, keys
 
 # rows: float32 [n, d], mapped; list l is rows[bounds[l]:bounds[l + 1]]; ids: int32 [n], which row of the gallery each
 # is; centres: float32 [lists, d], unit vectors; about: dict (inverted_file.py).
@@ -23,6 +23,7 @@ def search(index, queries, k):
     """
     if k < 1:
         raise InputError("k is {}; a search needs at least 1 neighbour".format(k))
+    features.check_same_width(queries, index.rows)
     probes = next((depth["probes"] for depth in index.about["depths"] if depth["k"] >= k), index.about["lists"])
     return look(index, queries, k, probes)
 

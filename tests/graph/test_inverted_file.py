@@ -100,6 +100,8 @@ def test_beyond_the_gallery_is_padded_and_few_lists_are_enough_rows(tmp_path):
     assert (inverted_search.look(index, QUERIES[:3], 60, 1)[0] >= 0).all()
     with pytest.raises(InputError, match="k is 0"):
         inverted_search.search(index, QUERIES, 0)
+    with pytest.raises(InputError, match="must be equally wide"):
+        inverted_search.search(index, QUERIES[:, :5], 1)
 
 
 @pytest.mark.parametrize("n", [1, 2, 45])
