@@ -39,7 +39,7 @@ setup(
         "gpu": SHARED + [
             "numba>=0.56",
             "tensorflow-gpu>=1.15,<1.16" + TF1, "faiss-gpu==1.7.2" + TF1,
-            "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu-cu12>=1.8" + TF2],
+            "tensorflow[and-cuda]>=2.15,<2.22" + TF2, "faiss-gpu>=1.14.3" + TF2],
         "benchmarks": ["pynndescent>=0.5" + TF2, "matplotlib>=3.7" + TF2],
         "report": ["umap-learn>=0.5"],
         "export": EXPORT,
