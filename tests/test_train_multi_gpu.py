@@ -124,16 +124,17 @@ def test_stopped_and_resumed_equals_never_stopped_with_all_that_a_run_remembers(
         np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
 
-def test_sigterm_saves_and_exits_zero(project):
+@pytest.mark.parametrize("kind, status", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_sigterm_and_ctrl_c_save_before_the_end(project, kind, status):
     process = start("--training.steps", "100000", "--training.save_every_steps", "100000")
     while process.poll() is None and not os.path.isdir("runs/tiny/logs"):
         time.sleep(0.05)
     time.sleep(1.5)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(kind)
     output = process.communicate()[0]
-    assert process.returncode == 0, output
+    assert process.returncode == status, output
     newest = checkpoint_files.latest("runs/tiny/checkpoints")
-    assert newest and "asked to stop (SIGTERM): saved " + newest in output
+    assert newest and "asked to stop ({}): saved {}".format(kind.name, newest) in output
 
 
 def test_two_virtual_cpu_towers_train(project):

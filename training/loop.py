@@ -33,6 +33,7 @@ from slim_retrieval.training.watching import Watching
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = 130  # exit status after Ctrl-C, as a shell has it
 COLLAPSED = 3  # exit status of a training that training.stop_on_collapse ended
 
 
@@ -159,7 +160,7 @@ def _step(session, saver, fetches, run, options, first_step, loader, miner=None,
     directory, training = os.path.join(run, "checkpoints"), options["training"]
     path, last = None, training["steps"]
     bar = progress(total=last, initial=first_step, what="training", unit="step")
-    with _sigterm() as terminated, Watching(run, options, first_step, validation) as watching, contextlib.closing(bar):
+    with _stopped() as stopped, Watching(run, options, first_step, validation) as watching, contextlib.closing(bar):
         for step in range(first_step + 1, last + 1):
             if miner:
                 miner.before(session, step - 1)
@@ -174,15 +175,15 @@ def _step(session, saver, fetches, run, options, first_step, loader, miner=None,
                           _kept(directory))
                 raise SystemExit(COLLAPSED)
             score = watching.validate(session, step)
-            if step % training["save_every_steps"] == 0 or step == last or terminated or score is not None:
+            if step % training["save_every_steps"] == 0 or step == last or stopped or score is not None:
                 path = checkpoints.save(
                     session, saver, directory, step, training["max_to_keep"], training["keep_every_n_hours"],
                     training["keep_every_n_steps"])
             if score is not None and checkpoints.keep_best(directory, step, score):
                 log.info("step %d: the best so far, %s stays", step, path)
-            if terminated:
-                log.warning("asked to stop (SIGTERM): saved %s; the same command goes on from there", path)
-                raise SystemExit(0)
+            if stopped:
+                log.warning("asked to stop (%s): saved %s; the same command goes on from there", stopped[0].name, path)
+                raise SystemExit(0 if stopped[0] == signal.SIGTERM else INTERRUPTED)
     log.info("trained to step %d, loss %.4f: %s", last, values["loss"], path)
     return path
 
@@ -228,11 +229,23 @@ def _kept(directory):
 
 
 @contextlib.contextmanager
-def _sigterm():
-    """Yield a list that becomes non-empty when SIGTERM arrives."""
+def _stopped():
+    """Yield a list that holds the signal when SIGTERM, or Ctrl-C, asks to stop; a second one ends it at once."""
     arrived = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGINT)}
+    before = {kind: handler for kind, handler in before.items() if handler != signal.SIG_IGN}  # as nohup wants it
+
+    def note(number, frame):
+        arrived.append(signal.Signals(number))
+        restore()
+
+    def restore():
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    for kind in before:
+        signal.signal(kind, note)
     try:
         yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        restore()
