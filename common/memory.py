@@ -14,7 +14,7 @@ from slim_retrieval.common.errors import InputError
 
 SHARE = 16  # an array above this part of the budget lies in a scratch file
 BLOCKS = 4  # part of the budget for the blocks of one computation
-SCATTERED = 8  # part of the budget for what is mapped in of files whose rows are read in any order
+SCATTERED = 3  # part of the budget for what is mapped in of files whose rows are read in any order
 LEAST = int(0.6 * 2**30)  # bytes: Python and the libraries take about half of it
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 DONTNEED, WILLNEED = 4, 3  # MADV_DONTNEED and MADV_WILLNEED, on Linux and macOS
