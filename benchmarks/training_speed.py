@@ -5,7 +5,7 @@
     python benchmarks/training_speed.py --network resnet_v1_50 --size 224 --towers 1 --precision bfloat16 --workers 8
 
     ours     train() of training/loop.py as train_multi_gpu.py calls it: sampler, loader threads, crops and flips,
-             progress, the loss checked at each step, scalars logged every 10; images come decoded from memory
+             progress, the loss checked at each step, scalars logged every 50; images come decoded from memory
     bare     the same towers and the same train op on batches that are constants of the graph, and nothing but
              `for step in range(steps): session.run(train_op)`
 
@@ -49,7 +49,7 @@ def main(argv=None):
     parser.add_argument("--variables", default="auto", help="as training.variables")
     parser.add_argument("--workers", type=int, default=2, help="as data.workers")
     parser.add_argument("--steps", type=int, default=100, help="steps that are timed")
-    parser.add_argument("--warmup", type=int, default=10, help="steps before")
+    parser.add_argument("--warmup", type=int, default=50, help="steps before, at least up to the first that logs")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts")
     flags = parser.parse_args(argv)
     rows = []
@@ -87,7 +87,7 @@ def training_options(towers, flags):
     options["data"].update(crop_padding=2, flip=True, workers=flags.workers)
     options["losses"] = [dict(options["losses"][0], name=name) for name in ("softmax", "triplet_batch_hard")]
     options["training"].update(steps=flags.warmup + flags.steps, classes_per_batch=flags.batch // K, images_per_class=K,
-                               num_clones=towers, pictures_every_steps=0, log_every_steps=10, devices=flags.devices,
+                               num_clones=towers, pictures_every_steps=0, devices=flags.devices,
                                precision=flags.precision, variables=flags.variables)
     return options
 
