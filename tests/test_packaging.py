@@ -93,7 +93,7 @@ def test_python_3_7_gets_tensorflow_1(given, extra, tensorflow, faiss, faiss_ver
 
 
 @pytest.mark.parametrize("version", SERVED[1:])
-@pytest.mark.parametrize("extra, faiss, extras", [("cpu", "faiss-cpu", set()), ("gpu", "faiss-gpu-cu12", {"and-cuda"})])
+@pytest.mark.parametrize("extra, faiss, extras", [("cpu", "faiss-cpu", set()), ("gpu", "faiss-gpu", {"and-cuda"})])
 def test_later_pythons_get_tensorflow_2(given, extra, faiss, extras, version):
     wanted = installed(given, extra, version)
     assert set(wanted) == {"tf-slim", "tf-keras", "tensorflow", "numba", faiss}

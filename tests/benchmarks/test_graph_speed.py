@@ -70,5 +70,5 @@ def test_what_is_left_out_is_said_and_measured_when_it_may_take_longer(tmp_path,
     graph_speed.main(arguments + ["60"])
     rows = {row["method"]: row for row in csv_rows.read(path) if row["n"] == "200"}
     assert rows["faiss_flat"]["recall"] == "1.0" and rows["faiss_flat"]["note"] == ""
-    assert float(rows["faiss_flat"]["seconds"]) > 0 and rows["absent"]["note"]
+    assert float(rows["faiss_flat"]["seconds"]) < 5 and rows["absent"]["note"]
     assert not [name for name in os.listdir(str(tmp_path)) if name.startswith(".partial")]

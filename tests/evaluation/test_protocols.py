@@ -82,7 +82,7 @@ def test_own_image_in_the_gallery_is_junk(tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("path,name\nq,a\n", "lacks the column label; it has: path, name"),
-    ("name;label\nx;a\n", "lacks the column path; it has: name;label"),
+    ("name;label\nx;a\n", "lacks the column path; it has: name, label"),
     ("", "lacks the column path; it has: nothing"),
     ("split,path,label\n", "has a header and no rows"),
     ("split,path,label\nquery,q,a\n", "has no row whose split is gallery"),
