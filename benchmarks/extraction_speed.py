@@ -21,7 +21,6 @@ cores, below 2 GB.
 import argparse
 import collections
 import contextlib
-import csv
 import os
 import subprocess
 import sys
@@ -29,10 +28,11 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import csv_rows
 import numpy as np
 from PIL import Image
 
-from slim_retrieval.common import feature_store, files
+from slim_retrieval.common import feature_store
 from slim_retrieval.common.errors import InputError, command
 
 SIDE = 224
@@ -61,10 +61,7 @@ def main(argv=None):
     for name in flags.networks:
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             rows += measure(name, flags, contestants(name, flags, folder, stack))
-    with files.replacing(flags.output) as temporary, open(temporary, "w", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    csv_rows.write(flags.output, COLUMNS, rows)
     print("written: " + flags.output)
 
 

@@ -19,16 +19,15 @@ added and as many deleted (of this the seconds are those of one update, in the m
 A fit anew for comparison is made up to --compared images after each change, beyond only after the last.
 """
 import argparse
-import csv
 import functools
 import os
 import tempfile
 import time
 
+import csv_rows
 import gallery_generator
 import numpy as np
 
-from slim_retrieval.common import files
 from slim_retrieval.common.errors import command
 from slim_retrieval.evaluation import metrics, relevance
 from slim_retrieval.graph import growth, knn
@@ -58,7 +57,7 @@ def main(argv=None):
             rows.append(dict(row, n=n, d=flags.dimensions))
             print(" ".join("{:>14}".format(rows[-1].get(name, "")) for name in COLUMNS), flush=True)
             if flags.output:
-                _write(flags.output, rows)
+                csv_rows.write(flags.output, COLUMNS, rows)
 
 
 def measure(n, d, flags, compared):
@@ -135,13 +134,6 @@ def _precision(ranks, labels, asked):
     """Return the mean average precision; an image's positives are the others of its class, itself is left out."""
     judged = relevance.from_labels(labels[asked].astype(int), labels.astype(int), asked, np.arange(len(labels)))
     return round(float(metrics.evaluate(ranks, judged)["mAP"]), 4)
-
-
-def _write(path, rows):
-    with files.replacing(path) as temporary, open(temporary, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ the column `category` of <set>.csv where there is one, with `text` for the rows 
 drawn at random, wrong texts another image's. Edges: mutual, k = 15; alpha 0.95, gamma 3.
 """
 import argparse
-import csv
 import os
 
+import csv_rows
 import numpy as np
 
-from slim_retrieval.common import csv_columns, files
+from slim_retrieval.common import csv_columns
 from slim_retrieval.evaluation import metrics, relevance
 from slim_retrieval.graph import affinity, diffusion, edge_denoising, edges, features, knn, side_information, side_text
 from slim_retrieval.graph.side_information import Side
@@ -37,7 +37,7 @@ def main():
         for case in cases(study):
             rows.append(dict({"set": name}, **study.run(case)))
             print(" ".join("{}={}".format(column, rows[-1][column]) for column in COLUMNS), flush=True)
-        write(arguments.output, rows)
+        csv_rows.write(arguments.output, COLUMNS, rows)
 
 
 def cases(study):
@@ -135,14 +135,6 @@ class Study:
         images = np.arange(len(moved))
         truth = relevance.from_labels(self.labels[self.queries], self.labels, self.queries, images)
         return round(metrics.evaluate(ranks, truth)["mAP"], 4)
-
-
-def write(path, rows):
-    """Write the table, complete or not at all."""
-    with files.replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,14 @@ each set of fetches); of each the best counts, by the clock and by processor tim
 other programs are at work, too). The ratio is ours / bare. Building the graph and saving are left out.
 """
 import argparse
-import csv
 import os
 import tempfile
 import time
 
+import csv_rows
 import numpy as np
 
 from slim_retrieval.common import config as configuration
-from slim_retrieval.common import files
 from slim_retrieval.common.errors import command
 from slim_retrieval.common.tensorflow import tf
 from slim_retrieval.datasets.table import ImageTable
@@ -57,10 +56,7 @@ def main(argv=None):
         rows.append(measure(towers, flags))
         print("{towers} towers: ours {ours:.1f} images/s, bare {bare:.1f}, ratio {ratio:.3f}; by processor time "
               "{ours_cpu:.1f}, {bare_cpu:.1f}, ratio {ratio_cpu:.3f}".format(**rows[-1]), flush=True)
-    with files.replacing(flags.output) as temporary, open(temporary, "w", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    csv_rows.write(flags.output, COLUMNS, rows)
     print("written: " + flags.output)
     return rows
 
