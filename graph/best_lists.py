@@ -7,8 +7,11 @@ from slim_retrieval.graph.compiled import compiled, run
 PARTS = 4  # of a block for each thread
 FEWEST = 64  # rows of a part
 NONE = np.float32(-3)  # below every similarity
-SIGNATURE = ("void(float32[:, ::1], int64, int64, int64, int64, int32[::1], int32[::1], boolean, boolean, "
-             "float32[:, ::1], int32[:, ::1])")
+STRIPES = 64  # parts of the lists that threads take over in `offer_both`
+SIGNATURE = "void(float32[:, ::1], int32[::1], int32[::1], boolean, float32[:, ::1], int32[:, ::1])"
+COUNT = ("void(float32[:, ::1], int32[::1], int32[::1], boolean, float32[:, ::1], int64, int64[::1], int32[::1], "
+         "int32[::1], float32[::1])")
+INSERT = "void(int32[::1], int32[::1], float32[::1], float32[:, ::1], int32[:, ::1])"
 
 
 class Lists:
@@ -22,37 +25,71 @@ class Lists:
 
     Attributes:
       ids, similarities: int32 and float32 [n, k], best first; pads are -1 and NONE. Which of equal ones stay depends on
-        the order of the offers.
+        the order of the offers, and on nothing else.
     """
 
     def __init__(self, n, k, same=False):
         self.ids, self.similarities = memory.empty((n, k), np.int32), memory.empty((n, k))
         self.ids[:], self.similarities[:] = -1, NONE
-        self.same, self._kernel = same, compiled(_offer, SIGNATURE)
+        self.same = same
+        self._offer, self._count, self._insert = compiled(_offer, SIGNATURE), compiled(_count, COUNT), compiled(
+            _insert, INSERT)
 
-    def offer(self, products, rows, columns, pool, both=False):
-        """Offer the columns to the rows' lists, and, where `both`, the rows to the columns' lists.
+    def offer(self, products, rows, columns, pool):
+        """Offer the columns to the rows' lists.
 
         Args:
           products: function that returns some rows of the products, float32 [last - first, b], given (first, last).
           rows, columns: int [a], int [b], what they are; none twice.
           pool: an executor.
         """
-        rows, columns = (np.ascontiguousarray(ids, np.int32) for ids in (rows, columns))
-        shape = len(rows), len(columns)
-        whole = np.empty(shape, np.float32)
+        rows, columns = _ids(rows), _ids(columns)
 
-        def by_rows(part):
-            whole[part[0]:part[1]] = products(*part)
-            self._run(whole, part + (0, shape[1]), rows, columns, False)
+        def some(part):
+            self._offer(products(*part), rows[part[0]:part[1]], columns, self.same, self.similarities, self.ids)
+        run(pool, some, _parts(len(rows), pool))
 
-        run(pool, by_rows, _parts(shape[0], pool))
-        if both:
-            run(pool, lambda part: self._run(whole, (0, shape[0]) + part, rows, columns, True),
-                _parts(shape[1], pool))
+    def offer_both(self, blocks, pool):
+        """Offer the columns of each block to its rows' lists and the rows to its columns' lists; `same` holds.
 
-    def _run(self, products, part, rows, columns, by_columns):
-        self._kernel(products, *part, rows, columns, by_columns, self.same, self.similarities, self.ids)
+        A row may be in several blocks, and each thread takes a block: so what exceeds the last of its list is written
+        down first, sorted by the list, and then taken in, by one thread for each part of the lists. Lists that have
+        risen meanwhile take in no more of it than they would have.
+
+        Args:
+          blocks: list of (function that returns the products, float32 [a, b]; int [a]; int [b]). All products are held
+            at once, and for each that exceeds what it has to twelve bytes, or twice that where both do.
+        """
+        width = -(-len(self.ids) // STRIPES)
+        blocks = [(products, _ids(rows), _ids(columns)) for products, rows, columns in blocks]
+        counts, nothing = np.zeros((len(blocks), STRIPES), np.int64), _room(0)
+
+        def count(number):
+            products, rows, columns = blocks[number]
+            values = products()
+            self._count(values, rows, columns, False, self.similarities, width, counts[number], *nothing)
+            return values
+
+        products = list(pool.map(count, range(len(blocks))))
+        ends = np.cumsum(counts.T).reshape(counts.T.shape)  # part by part, and in each block by block
+        places, found = np.ascontiguousarray((ends - counts.T).T), _room(int(ends[-1, -1]))
+
+        def write(number):
+            self._count(products[number], *blocks[number][1:], True, self.similarities, width, places[number], *found)
+
+        run(pool, write, range(len(blocks)))
+        cuts = [0] + ends[:, -1].tolist()
+        run(pool, lambda part: self._insert(*(array[part[0]:part[1]] for array in found), self.similarities, self.ids),
+            list(zip(cuts[:-1], cuts[1:])))
+
+
+def _ids(ids):
+    return np.ascontiguousarray(ids, np.int32)
+
+
+def _room(size):
+    """Return room for offers: lists, others, similarities."""
+    return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
 
 
 def _parts(length, pool):
@@ -62,30 +99,20 @@ def _parts(length, pool):
     return [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:])]
 
 
-def _offer(products, first_row, last_row, first_column, last_column, rows, columns, by_columns, same, similarities,
-           ids):
-    """Offer a part of a block to the lists of its rows, or to those of its columns."""
+def _offer(products, rows, columns, same, similarities, ids):
+    """Offer a block's columns to the lists of its rows."""
     worst = ids.shape[1] - 1
-    bounds = np.empty(last_column - first_column, np.float32)
-    if by_columns:
-        for c in range(first_column, last_column):
-            bounds[c - first_column] = similarities[columns[c], worst]
-    for r in range(first_row, last_row):
-        for start in range(first_column, last_column, 32):
-            stop = min(start + 32, last_column)
-            hits = 0  # first without a branch: most products are not among the best
-            if by_columns:
-                for c in range(start, stop):
-                    hits += products[r, c] > bounds[c - first_column]
-            else:
-                bound = similarities[rows[r], worst]
-                for c in range(start, stop):
-                    hits += products[r, c] > bound
+    for r in range(len(rows)):
+        node = rows[r]
+        for start in range(0, len(columns), 32):
+            stop = min(start + 32, len(columns))
+            bound, hits = similarities[node, worst], 0
+            for c in range(start, stop):  # first without a branch: most products are not among the best
+                hits += products[r, c] > bound
             if hits == 0:
                 continue
             for c in range(start, stop):
-                node, other = (columns[c], rows[r]) if by_columns else (rows[r], columns[c])
-                value = products[r, c]
+                other, value = columns[c], products[r, c]
                 if value <= similarities[node, worst] or (same and node == other):
                     continue
                 known = False
@@ -100,5 +127,51 @@ def _offer(products, first_row, last_row, first_column, last_column, rows, colum
                     ids[node, place] = ids[node, place - 1]
                     place -= 1
                 similarities[node, place], ids[node, place] = value, other
-                if by_columns:
-                    bounds[c - first_column] = similarities[node, worst]
+
+
+def _count(products, rows, columns, writing, similarities, width, places, nodes, others, values):
+    """Count what exceeds the last of its list, for each part of the lists in `places`; or write it there."""
+    worst = similarities.shape[1] - 1
+    bounds = np.empty(len(columns), np.float32)
+    for c in range(len(columns)):
+        bounds[c] = similarities[columns[c], worst]
+    for r in range(len(rows)):
+        row, bound = rows[r], similarities[rows[r], worst]
+        for start in range(0, len(columns), 32):
+            stop = min(start + 32, len(columns))
+            hits = 0
+            for c in range(start, stop):
+                hits += products[r, c] > min(bound, bounds[c])
+            if hits == 0:
+                continue
+            for c in range(start, stop):
+                column, value = columns[c], products[r, c]
+                if row == column:
+                    continue
+                for turned in range(2):
+                    if value > (bounds[c] if turned else bound):
+                        node, other = (column, row) if turned else (row, column)
+                        if writing:
+                            place = places[node // width]
+                            nodes[place], others[place], values[place] = node, other, value
+                        places[node // width] += 1
+
+
+def _insert(nodes, others, values, similarities, ids):
+    """Take in what was written."""
+    worst = ids.shape[1] - 1
+    for i in range(len(nodes)):
+        node, other, value = nodes[i], others[i], values[i]
+        if value <= similarities[node, worst]:
+            continue
+        known = False
+        for p in range(worst + 1):
+            known = known or ids[node, p] == other
+        if known:
+            continue
+        place = worst
+        while place > 0 and similarities[node, place - 1] < value:
+            similarities[node, place] = similarities[node, place - 1]
+            ids[node, place] = ids[node, place - 1]
+            place -= 1
+        similarities[node, place], ids[node, place] = value, other

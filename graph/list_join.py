@@ -16,7 +16,9 @@ from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import best_lists, lists
 from slim_retrieval.graph.compiled import workers
 
-ROWS = 2048  # of a product
+ROWS = 1024  # of a product
+PRODUCTS = 2**18  # of a block, one thread's work of some milliseconds
+PAIRS = 2**21  # compared at a time, for each thread
 SECONDS = 120.0  # between two states that are stored, at least,
 STORING = 0.05   # and so long that storing them takes this share of the time
 
@@ -34,7 +36,8 @@ def join(gallery, k, choose, seed=0, store=None):
       store: path of a .npz that holds the state from time to time, or None; a state that is there is gone on with. It
         must be this gallery's, with the same arguments. Whoever calls removes it when the result is safe.
     """
-    # Each thread multiplies by itself: waiting for the others within each small product would take longer.
+    # Each thread multiplies by itself: waiting for the others within each small product would take longer, and so would
+    # threads that share the few rows of one list.
     with threadpool_limits(1, user_api="blas"), workers() as pool:
         state = _load(store)
         if state is None:
@@ -66,25 +69,36 @@ def _join(gallery, best, looked, count, done, store, pool):
     order, bounds = lists.members(looked[:, 0], count)
     visitors, visits = lists.members(looked.ravel(), count)
     visitors //= looked.shape[1]
-    take, due, steps = memory.scattered(gallery), time.time() + SECONDS, range(done, 2 * count)
-    for step in progress(steps, total=2 * count, initial=done, what="joining lists", unit="list"):
+    take, due = memory.scattered(gallery), time.time() + SECONDS
+    # What is held of a pair at once, at most: its product, and twice a list, an other and a similarity.
+    most, waiting, pairs = memory.columns(1, 7, PAIRS * pool._max_workers), [], 0
+    for step in progress(range(done, 2 * count), total=2 * count, initial=done, what="joining lists", unit="list"):
         number = step % count
         own = order[bounds[number]:bounds[number + 1]]
         rows = own if step < count else visitors[visits[number]:visits[number + 1]]
         if step >= count:
             rows = rows[looked[rows, 0] != number]
-        inside = take(own)
-        for start in range(0, len(rows), ROWS):
-            _compare(take, best, rows[start:start + ROWS], own, inside, pool, both=step >= count)
+        size = max(1, min(ROWS, PRODUCTS // max(1, len(own))))
+        for start in range(0, len(rows), size):
+            # Within a list each pair once.
+            waiting.append((rows[start:start + size], own if step >= count else own[start:]))
+            pairs += len(waiting[-1][0]) * len(waiting[-1][1])
+            if pairs >= most:
+                _compare(take, best, waiting, pool)
+                waiting, pairs = [], 0
         if store is not None and time.time() >= due:
-            before = time.time()
+            _compare(take, best, waiting, pool)
+            waiting, pairs, before = [], 0, time.time()
             _save(store, best, looked, count, step + 1)
             due = time.time() + max(SECONDS, (time.time() - before) / STORING)
+    _compare(take, best, waiting, pool)
 
 
-def _compare(take, best, rows, own, inside, pool, both):
-    """Offer the pairs of some rows and a list's own ones, `inside`."""
-    best.offer(lambda first, last: take(rows[first:last]) @ inside.T, rows, own, pool, both)
+def _compare(take, best, pairs, pool):
+    """Offer the products of [(rows, rows)] to the lists of both."""
+    if not pairs:
+        return
+    best.offer_both([(lambda rows=rows, own=own: take(rows) @ take(own).T, rows, own) for rows, own in pairs], pool)
 
 
 def _save(store, best, looked, count, done):

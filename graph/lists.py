@@ -8,6 +8,7 @@ from slim_retrieval.graph import best_lists
 TRAIN = 20      # rows of a list that k-means sees
 ITERATIONS = 3  # of k-means: more of them gain next to nothing in recall
 ROWS = 4096     # rows compared with all centroids at a time
+PRODUCTS = 2**23  # of a thread by itself, at most
 
 
 def centroids(gallery, count, random, pool):
@@ -34,12 +35,14 @@ def centroids(gallery, count, random, pool):
 
 def nearest_one(rows, centres, pool, what=None):
     """Return the list nearest to each row, int64 [n]; equal ones: the first. As `nearest` with 1, without Numba."""
+    size = max(1, min(ROWS, PRODUCTS // len(centres)))
+
     def found(start):
-        result = (rows[start:start + ROWS] @ centres.T).argmax(axis=1)
+        result = (rows[start:start + size] @ centres.T).argmax(axis=1)
         memory.release(rows)
         return result
 
-    starts = range(0, len(rows), ROWS)
+    starts = range(0, len(rows), size)
     blocks = pool.map(found, starts)
     return np.concatenate(list(blocks if what is None else progress(blocks, len(starts), what, "block")))
 
@@ -99,4 +102,6 @@ def covering(needed, share):
 def members(own, count):
     """Return (order, bounds): list l holds the rows order[bounds[l]:bounds[l + 1]], in rising order."""
     bounds = np.concatenate([[0], np.cumsum(np.bincount(own, minlength=count))])
+    if count <= 2**16:  # small numbers are sorted by their digits
+        own = own.astype(np.uint16)
     return np.argsort(own, kind="stable").astype(np.int32), bounds

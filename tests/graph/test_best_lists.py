@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,10 @@ def test_the_best_of_what_was_offered_stay(same, both):
     with workers() as pool:
         for offer in offers:
             offer[0] = np.ascontiguousarray(products[np.ix_(offer[1], offer[2])])
-            found.offer(rows_of(offer[0]), offer[1], offer[2], pool, both)
+            if both:
+                found.offer_both([(lambda offer=offer: offer[0], offer[1], offer[2])], pool)
+            else:
+                found.offer(rows_of(offer[0]), offer[1], offer[2], pool)
     for row, expected in enumerate(slowly(n, k, offers, same)):
         ids, similarities = zip(*expected) if expected else ((), ())
         pads = k - len(expected)
@@ -62,3 +67,31 @@ def test_products_may_come_part_by_part():
     np.testing.assert_array_equal(cut.ids, whole.ids)
     np.testing.assert_array_equal(whole.ids, np.argsort(-products, axis=1)[:, :5])
     assert sorted(row for first, last in parts for row in range(first, last)) == list(range(300))
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_equal_ones_stay_in_the_order_of_the_offers(threads):
+    """However many blocks are offered at once, on however many threads: similarities have eleven values only."""
+    random, n, k = np.random.RandomState(2), 200, 6
+    products = (random.randint(0, 11, (n, n)) / 8).astype(np.float32)
+    products = np.maximum(products, products.T)
+    blocks = []
+    for _ in range(9):
+        rows, columns = random.permutation(n)[:50], random.permutation(n)[:70]
+        blocks.append((np.ascontiguousarray(products[np.ix_(rows, columns)]), rows, columns))
+    first, second = best_lists.Lists(n, k, same=True), best_lists.Lists(n, k, same=True)
+    with ThreadPoolExecutor(threads) as pool:
+        for values, rows, columns in blocks:
+            first.offer_both([(lambda values=values: values, rows, columns)], pool)
+        second.offer_both([(lambda values=values: values, rows, columns) for values, rows, columns in blocks], pool)
+    np.testing.assert_array_equal(second.ids, first.ids)
+    heard = [{} for _ in range(n)]  # in the order of the offers, which sorting keeps
+    for values, rows, columns in blocks:
+        for r, row in enumerate(rows):
+            for c, column in enumerate(columns):
+                if row != column:
+                    heard[row].setdefault(column, values[r, c])
+                    heard[column].setdefault(row, values[r, c])
+    for row in range(n):
+        expected = sorted(heard[row].items(), key=lambda item: -item[1])[:k]
+        np.testing.assert_array_equal(first.ids[row], [other for other, _ in expected])

@@ -25,6 +25,7 @@ def slow_join(gallery, looked, k):
 @pytest.mark.parametrize("probes", [1, 3])
 def test_all_pairs_that_meet_are_compared(monkeypatch, probes):
     monkeypatch.setattr(list_join, "ROWS", 50)
+    monkeypatch.setattr(list_join, "PAIRS", 700)  # several blocks at once, and several times
     gallery = clustered(400)
     ids, similarities, about = list_join.join(gallery, 6, lambda centres: probes)
     assert about == {"lists": 20, "probes": probes}
