@@ -3,13 +3,14 @@
 Products of blocks of nodes arrive one after the other; each node keeps its k best and the smallest of all.
 """
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from slim_retrieval.common import memory
 from slim_retrieval.common.progress import progress
 from slim_retrieval.graph import keys
 from slim_retrieval.graph.compiled import compiled, run, workers
 
-BLOCK = 1024  # nodes on a side of the blocks of products
+BLOCK, FEWEST = 1024, 128  # nodes on a side of the blocks of products, at most and, but for the last, at least
 MOST = 128  # neighbours up to which sorted lists are quick to insert into
 PARTS = 4  # of a block for each thread
 SIGNATURE = ("void(float32[:, ::1], int64, int64, int64, int64, int64, int64, boolean, float32[:, ::1], "
@@ -22,7 +23,8 @@ class Nearest:
     Args:
       n: nodes.
       k: others kept of each.
-      pool: an executor, such as compiled.workers().
+      pool: an executor, such as compiled.workers(), whose threads share what is offered; None: the calling thread
+        takes all, and several may call at once that have no node in common.
 
     Attributes:
       ids, similarities: int32 and float32 [n, k], best first, equal ones by the smaller id; pads are -1 and -1.
@@ -56,7 +58,8 @@ class Nearest:
                 self._offer_compiled(products, first_row, first_column, by_columns)
 
     def _offer_compiled(self, products, first_row, first_column, by_columns):
-        cuts = np.linspace(0, products.shape[by_columns], PARTS * self._pool._max_workers + 1).astype(int)
+        parts = 1 if self._pool is None else PARTS * self._pool._max_workers
+        cuts = np.linspace(0, products.shape[by_columns], parts + 1).astype(int)
         ranges = [(0, len(products), a, b) if by_columns else (a, b, 0, products.shape[1])
                   for a, b in zip(cuts[:-1], cuts[1:])]
         run(self._pool, lambda part: self._kernel(products, *part, first_row, first_column, by_columns,
@@ -84,14 +87,32 @@ def join(nodes, k):
       nodes: float32 [n, d], rows L2-normalised; may be memory-mapped.
       k: others kept, at least 1; beyond n - 1 the rest is padded.
     """
-    with workers() as pool:
-        nearest = Nearest(len(nodes), k, pool)
-        for start in progress(range(0, len(nodes), BLOCK), what="pairs of images", unit="block"):
-            rows = np.ascontiguousarray(nodes[start:start + BLOCK])
-            for first in range(0, start + len(rows), BLOCK):
-                nearest.offer(rows @ nodes[first:first + BLOCK].T, start, first)
-                memory.release(nodes)
+    # Each thread multiplies and sorts by itself; no two have a block in common.
+    with threadpool_limits(1, user_api="blas"), workers() as pool:
+        nearest, take = Nearest(len(nodes), k, None), memory.scattered(nodes)
+        size = int(np.clip(len(nodes) // (2 * PARTS * pool._max_workers), FEWEST, BLOCK))
+        blocks = [slice(start, min(start + size, len(nodes))) for start in range(0, len(nodes), size)]
+
+        def compare(pair):
+            rows, columns = (blocks[number] for number in pair)
+            nearest.offer(take(rows) @ take(columns).T, rows.start, columns.start)
+
+        for pairs in progress(rounds(len(blocks)), what="pairs of images", unit="round"):
+            run(pool, compare, pairs)
     return nearest.ids, nearest.similarities, nearest.least
+
+
+def rounds(count):
+    """Return lists of pairs: each of `count` things with itself, then, as in a tournament, each with each other once.
+
+    Nothing is in two pairs of one list.
+    """
+    ring, result = list(range(count + count % 2)), [[(number, number) for number in range(count)]]
+    for _ in range(len(ring) - 1):
+        half = len(ring) // 2
+        result.append([(a, b) for a, b in zip(ring[:half], reversed(ring[half:])) if max(a, b) < count])
+        ring[1:] = ring[-1:] + ring[1:-1]  # all but the first move on by one place
+    return result
 
 
 def extend(gallery, queries, near, least, k, products=None):

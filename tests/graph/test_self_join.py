@@ -61,6 +61,15 @@ def test_join_of_wide_blocks_equals_a_sort(by):
     np.testing.assert_allclose(np.take_along_axis(products, ids, axis=1), similarities, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_rounds_have_each_pair_once_and_nothing_twice_in_one(count):
+    found = self_join.rounds(count)
+    pairs = [tuple(sorted(pair)) for pairs in found for pair in pairs]
+    assert sorted(pairs) == [(a, b) for a in range(count) for b in range(a, count)]
+    for pairs in found[1:]:
+        assert len({block for pair in pairs for block in pair}) == 2 * len(pairs)
+
+
 @pytest.mark.parametrize("k, stored", [(1, 1), (6, 6), (6, 9), (29, 29), (45, 29)])
 @pytest.mark.parametrize("block", [4, 1024])
 def test_extend_equals_a_join_of_all(by, monkeypatch, k, stored, block):
