@@ -11,6 +11,7 @@ from slim_retrieval.graph import keys
 from slim_retrieval.graph.compiled import compiled, run, workers
 
 BLOCK, FEWEST = 1024, 128  # nodes on a side of the blocks of products, at most and, but for the last, at least
+FEWEST_BLOCKS = 32  # where that leaves the choice: half as many threads have work
 MOST = 128  # neighbours up to which sorted lists are quick to insert into
 PARTS = 4  # of a block for each thread
 SIGNATURE = ("void(float32[:, ::1], int64, int64, int64, int64, int64, int64, boolean, float32[:, ::1], "
@@ -90,7 +91,8 @@ def join(nodes, k):
     # Each thread multiplies and sorts by itself; no two have a block in common.
     with threadpool_limits(1, user_api="blas"), workers() as pool:
         nearest, take = Nearest(len(nodes), k, None), memory.scattered(nodes)
-        size = int(np.clip(len(nodes) // (2 * PARTS * pool._max_workers), FEWEST, BLOCK))
+        # Of the nodes alone, and not of the threads: so products are rounded alike on all machines of a kind.
+        size = int(np.clip(len(nodes) // FEWEST_BLOCKS, FEWEST, BLOCK))
         blocks = [slice(start, min(start + size, len(nodes))) for start in range(0, len(nodes), size)]
 
         def compare(pair):
