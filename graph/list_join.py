@@ -17,7 +17,7 @@ from slim_retrieval.graph import best_lists, lists
 from slim_retrieval.graph.compiled import workers
 
 ROWS = 1024  # of a product
-PRODUCTS = 2**18  # of a block, one thread's work of some milliseconds
+PRODUCTS = 2**19  # of a block, one thread's work of some milliseconds
 PAIRS = 2**21  # compared at a time, for each thread
 SECONDS = 120.0  # between two states that are stored, at least,
 STORING = 0.05   # and so long that storing them takes this share of the time
