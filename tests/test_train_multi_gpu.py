@@ -48,8 +48,10 @@ def train(*arguments):
 
 
 def start(*arguments):
+    # What runs in the background of a shell, these tests perhaps, has Ctrl-C switched off, and so would its children.
     return subprocess.Popen([sys.executable, SCRIPT, "--config", "tiny.yaml"] + list(arguments),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
 
 def weights(run, step):
