@@ -8,10 +8,9 @@ PARTS = 4  # of a block for each thread
 FEWEST = 64  # rows of a part
 NONE = np.float32(-3)  # below every similarity
 STRIPES = 64  # parts of the lists that threads take over in `offer_both`
-SIGNATURE = "void(float32[:, ::1], int32[::1], int32[::1], boolean, float32[:, ::1], int32[:, ::1])"
+OFFER = "void(float32[:, ::1], int32[::1], int32[::1], int64, boolean, float32[:, ::1], int32[:, ::1])"
 COUNT = ("void(float32[:, ::1], int32[::1], int32[::1], boolean, float32[:, ::1], int64, int64[::1], int32[::1], "
          "int32[::1], float32[::1])")
-INSERT = "void(int32[::1], int32[::1], float32[::1], float32[:, ::1], int32[:, ::1])"
 
 
 class Lists:
@@ -31,9 +30,7 @@ class Lists:
     def __init__(self, n, k, same=False):
         self.ids, self.similarities = memory.empty((n, k), np.int32), memory.empty((n, k))
         self.ids[:], self.similarities[:] = -1, NONE
-        self.same = same
-        self._offer, self._count, self._insert = compiled(_offer, SIGNATURE), compiled(_count, COUNT), compiled(
-            _insert, INSERT)
+        self.same, self._offer = same, compiled(_offer, OFFER)
 
     def offer(self, products, rows, columns, pool):
         """Offer the columns to the rows' lists.
@@ -46,7 +43,7 @@ class Lists:
         rows, columns = _ids(rows), _ids(columns)
 
         def some(part):
-            self._offer(products(*part), rows[part[0]:part[1]], columns, self.same, self.similarities, self.ids)
+            self._offer(products(*part), rows[part[0]:part[1]], columns, 0, self.same, self.similarities, self.ids)
         run(pool, some, _parts(len(rows), pool))
 
     def offer_both(self, blocks, pool):
@@ -60,14 +57,14 @@ class Lists:
           blocks: list of (function that returns the products, float32 [a, b]; int [a]; int [b]). All products are held
             at once, and for each that exceeds what it has to twelve bytes, or twice that where both do.
         """
-        width = -(-len(self.ids) // STRIPES)
+        kernel, width = compiled(_count, COUNT), -(-len(self.ids) // STRIPES)
         blocks = [(products, _ids(rows), _ids(columns)) for products, rows, columns in blocks]
         counts, nothing = np.zeros((len(blocks), STRIPES), np.int64), _room(0)
 
         def count(number):
             products, rows, columns = blocks[number]
             values = products()
-            self._count(values, rows, columns, False, self.similarities, width, counts[number], *nothing)
+            kernel(values, rows, columns, False, self.similarities, width, counts[number], *nothing)
             return values
 
         products = list(pool.map(count, range(len(blocks))))
@@ -75,12 +72,15 @@ class Lists:
         places, found = np.ascontiguousarray((ends - counts.T).T), _room(int(ends[-1, -1]))
 
         def write(number):
-            self._count(products[number], *blocks[number][1:], True, self.similarities, width, places[number], *found)
+            kernel(products[number], *blocks[number][1:], True, self.similarities, width, places[number], *found)
 
         run(pool, write, range(len(blocks)))
         cuts = [0] + ends[:, -1].tolist()
-        run(pool, lambda part: self._insert(*(array[part[0]:part[1]] for array in found), self.similarities, self.ids),
-            list(zip(cuts[:-1], cuts[1:])))
+
+        def take_in(part):
+            nodes, others, values = (array[part[0]:part[1]] for array in found)
+            self._offer(values[:, None], nodes, others, 1, True, self.similarities, self.ids)
+        run(pool, take_in, list(zip(cuts[:-1], cuts[1:])))
 
 
 def _ids(ids):
@@ -99,20 +99,20 @@ def _parts(length, pool):
     return [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:])]
 
 
-def _offer(products, rows, columns, same, similarities, ids):
-    """Offer a block's columns to the lists of its rows."""
+def _offer(products, rows, columns, step, same, similarities, ids):
+    """Offer a block's columns to the lists of its rows; those of row r begin at columns[step * r]."""
     worst = ids.shape[1] - 1
     for r in range(len(rows)):
         node = rows[r]
-        for start in range(0, len(columns), 32):
-            stop = min(start + 32, len(columns))
+        for start in range(0, products.shape[1], 32):
+            stop = min(start + 32, products.shape[1])
             bound, hits = similarities[node, worst], 0
             for c in range(start, stop):  # first without a branch: most products are not among the best
                 hits += products[r, c] > bound
             if hits == 0:
                 continue
             for c in range(start, stop):
-                other, value = columns[c], products[r, c]
+                other, value = columns[step * r + c], products[r, c]
                 if value <= similarities[node, worst] or (same and node == other):
                     continue
                 known = False
@@ -155,23 +155,3 @@ def _count(products, rows, columns, writing, similarities, width, places, nodes,
                             place = places[node // width]
                             nodes[place], others[place], values[place] = node, other, value
                         places[node // width] += 1
-
-
-def _insert(nodes, others, values, similarities, ids):
-    """Take in what was written."""
-    worst = ids.shape[1] - 1
-    for i in range(len(nodes)):
-        node, other, value = nodes[i], others[i], values[i]
-        if value <= similarities[node, worst]:
-            continue
-        known = False
-        for p in range(worst + 1):
-            known = known or ids[node, p] == other
-        if known:
-            continue
-        place = worst
-        while place > 0 and similarities[node, place - 1] < value:
-            similarities[node, place] = similarities[node, place - 1]
-            ids[node, place] = ids[node, place - 1]
-            place -= 1
-        similarities[node, place], ids[node, place] = value, other
